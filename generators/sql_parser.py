@@ -1,0 +1,333 @@
+"""Reads a folder of MySQL DDL into the IR, one logical database a file. Printing is `generators.sql_ddl`'s."""
+
+from __future__ import annotations
+
+import codecs
+import keyword
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from generators import ir
+from generators.diagnostics import Diagnostics, Position
+from generators.sql_columns import read_column
+from generators.sql_directives import ColumnRules, TableRules, column_rules, misplaced, table_rules
+from generators.sql_keys import ForeignKeyElement, read_key
+from generators.sql_reader import Reader, is_column, split
+from generators.sql_scanner import Note, Refused, Source, Statement, Token, scan
+from generators.sql_tables import TableDraft, check_reference, make_table
+
+# What dumps hold besides tables: session settings, data and the removal of what is made anew. None of it is schema.
+_IGNORED = ("SET", "USE", "LOCK", "UNLOCK", "DROP", "INSERT", "REPLACE", "START", "BEGIN", "COMMIT", "ANALYZE")
+_OBJECTS = ("VIEW", "TRIGGER", "PROCEDURE", "FUNCTION", "EVENT", "SEQUENCE")
+_OPTIONS = frozenset(
+    """
+    ENGINE AUTO_INCREMENT AVG_ROW_LENGTH CHARSET CHECKSUM COLLATE COMMENT COMPRESSION DELAY_KEY_WRITE ENCRYPTION
+    KEY_BLOCK_SIZE MAX_ROWS MIN_ROWS PACK_KEYS PAGE_CHECKSUM PAGE_COMPRESSED ROW_FORMAT STATS_AUTO_RECALC
+    STATS_PERSISTENT STATS_SAMPLE_PAGES TABLESPACE TRANSACTIONAL
+    """.split()
+)
+_RESERVED = ("mysql", "sys", "information_schema", "performance_schema")  # the engines' own; as is sqlite_…
+
+
+def parse_databases(folder: Path, shown: str, diagnostics: Diagnostics) -> tuple[ir.Database, ...]:
+    """Every `*.sql` file of the folder, in the order of their names; each stem names a logical database.
+
+    `shown` is the folder's name in positions (`schema/sql`). Every error of every file goes to `diagnostics`; with
+    errors there, the result is incomplete. A folder that does not exist has no databases.
+    """
+    databases: list[ir.Database] = []
+    for path in sorted(folder.glob("*.sql")):
+        file = f"{shown}/{path.name}"
+        if not _is_database_name(path.stem):
+            text = f"`{path.stem}` can't name a database: use lower-case letters, digits and _, and no Python keyword"
+            diagnostics.error(Position(file, 1, 1), "bad-name", text)
+        databases.append(parse_database(path.read_bytes(), path.stem, file, diagnostics))
+    return tuple(databases)
+
+
+def parse_database(data: bytes, name: str, file: str, diagnostics: Diagnostics) -> ir.Database:
+    """One file's bytes. `file` is its name in positions."""
+    data = data.removeprefix(codecs.BOM_UTF8)
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode()
+        place = Source(file, before).position(len(before))
+        diagnostics.error(place, "bad-encoding", f"byte 0x{data[error.start]:02x} is not UTF-8: save the file as UTF-8")
+        return ir.Database(name, file, ())
+    reader = _DatabaseReader(Source(file, text), name, diagnostics)
+    for statement in scan(reader.source, diagnostics):
+        reader.read(statement)
+    return ir.Database(name, file, reader.finish())
+
+
+def _is_database_name(stem: str) -> bool:
+    sound = re.fullmatch(r"[a-z][a-z0-9_]*", stem) is not None and len(stem) <= 64
+    return sound and not keyword.iskeyword(stem) and stem not in _RESERVED and not stem.startswith("sqlite_")
+
+
+class _DatabaseReader:
+    def __init__(self, source: Source, name: str, diagnostics: Diagnostics) -> None:
+        self.source = source
+        self.name = name
+        self.diagnostics = diagnostics
+        self.drafts: dict[str, TableDraft] = {}
+
+    def read(self, statement: Statement) -> None:
+        """One statement; what is refused goes to the diagnostics."""
+        if not statement.tokens:
+            self._refuse_notes(statement.notes, "the file ends here")
+            return
+        try:
+            self._statement(statement)
+        except Refused as refused:
+            self.refuse(refused)
+
+    def refuse(self, refused: Refused) -> None:
+        self.diagnostics.error(self.source.position(refused.offset), refused.code, refused.message)
+
+    def _refuse_notes(self, notes: Sequence[Note], place: str) -> None:
+        for note in notes:
+            self.refuse(misplaced(note, place))
+
+    def _try(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except Refused as refused:
+            self.refuse(refused)
+
+    # statements
+
+    def _statement(self, statement: Statement) -> None:
+        reader = Reader(self.source, statement.tokens)
+        if reader.sees("CREATE"):
+            if _skips(reader, "CREATE", "DATABASE|SCHEMA"):
+                self._refuse_notes(statement.notes, "no table follows")
+                return
+            self._create(reader, statement.notes)
+            return
+        self._refuse_notes(statement.notes, "no table follows")
+        if reader.sees("ALTER"):
+            if not _skips(reader, "ALTER", "DATABASE|SCHEMA"):
+                self._alter(reader)
+        elif not reader.sees("|".join(_IGNORED)):
+            token = statement.tokens[0]
+            text = f"`{token.shown}` opens no statement that a schema holds: declare tables with CREATE TABLE"
+            raise Refused(token.start, "syntax" if token.kind != "word" else "unsupported", text)
+
+    def _create(self, reader: Reader, notes: Sequence[Note]) -> None:
+        start = reader.here
+        head = [token.text.upper() for token in reader.tokens[:12] if token.kind == "word"]
+        reader.expect("CREATE")
+        reader.accept("OR", "REPLACE")
+        if not reader.accept("TABLE"):
+            self._refuse_notes(notes, "no table follows")
+            kind = next((word for word in head if word in _OBJECTS), None)
+            if kind is not None:
+                text = f"a {kind} is not part of a schema here: write its logic in a handler or consumer"
+                raise Refused(start, "unsupported", text)
+            if "INDEX" in head[:4]:
+                raise Refused(start, "unsupported", "CREATE INDEX: declare the key within its CREATE TABLE")
+            if "TEMPORARY" in head[:2]:
+                raise Refused(start, "unsupported", "a TEMPORARY table is not part of a schema: leave it out")
+            raise reader.unexpected("TABLE")
+        reader.accept("IF", "NOT", "EXISTS")
+        draft = TableDraft(self._table_name(reader))
+        if reader.sees("LIKE|AS|SELECT"):
+            raise Refused(reader.here, "unsupported", "a table made from another one: write its columns out")
+        opening = reader.peek()
+        body = reader.parenthesis()
+        assert opening is not None
+        self._declare(draft)
+        closing = reader.tokens[reader.at - 1]
+        self._elements(draft, split(body), notes, opening, closing)
+        self._try(lambda: self._options(draft, reader))
+
+    def _declare(self, draft: TableDraft) -> None:
+        """Names that differ in case only are one name to SQLite, and to MySQL on some systems."""
+        first = self.drafts.get(draft.name.value.casefold())
+        if first is not None:
+            place = self.source.position(first.name.start)
+            text = f"table `{draft.name.value}` is declared already, at {place}: names in other case are the same"
+            self.refuse(Refused(draft.name.start, "duplicate-table", text))
+            return
+        self.drafts[draft.name.value.casefold()] = draft
+
+    def _table_name(self, reader: Reader) -> Token:
+        name = reader.name("a table")
+        if reader.accept_symbol("."):
+            if name.value != self.name:
+                text = f"database `{name.value}` in the file of `{self.name}`: a file holds the tables of one database"
+                raise Refused(name.start, "unsupported", text)
+            name = reader.name("a table")
+        if "." in name.value or "/" in name.value or "\\" in name.value:
+            raise Refused(name.start, "bad-name", f"table `{name.value}` has a dot or slash in its name: leave it out")
+        return name
+
+    # what stands between the parentheses
+
+    def _elements(
+        self, draft: TableDraft, elements: list[list[Token]], notes: Sequence[Note], opening: Token, closing: Token
+    ) -> None:
+        owned, table_notes = self._owners(elements, notes, opening, closing)
+        draft.rules = self._table_rules(table_notes)
+        for index, tokens in enumerate(elements):
+            if not tokens:
+                following = next((tokens[0] for tokens in elements[index:] if tokens), closing)
+                text = f"a column or key is missing before `{following.shown}`"
+                self.refuse(Refused(following.start, "syntax", text))
+            elif is_column(tokens):
+                self._column(draft, tokens, owned[index])
+            else:
+                self._refuse_notes(owned[index], "a key stands here")
+                self._try(lambda tokens=tokens: self._key(draft, tokens))
+
+    def _table_rules(self, notes: Sequence[Note]) -> TableRules:
+        try:
+            return table_rules(notes)
+        except Refused as refused:
+            self.refuse(refused)
+            return TableRules()
+
+    def _owners(
+        self, elements: list[list[Token]], notes: Sequence[Note], opening: Token, closing: Token
+    ) -> tuple[list[list[Note]], list[Note]]:
+        """The notes of each element, and the table's. Alone on its line, a note concerns what follows it."""
+        owned: list[list[Note]] = [[] for _ in elements]
+        of_table: list[Note] = []
+        for note in notes:
+            if note.start < opening.start or (note.start > closing.start and not note.alone):
+                of_table.append(note)
+                continue
+            if note.start > closing.start:
+                self._refuse_notes([note], "no column or table follows")
+                continue
+            before = [index for index, tokens in enumerate(elements) if tokens and tokens[0].start < note.start]
+            after = [index for index, tokens in enumerate(elements) if tokens and tokens[0].start > note.start]
+            if not note.alone and not before:
+                of_table.append(note)  # behind the opening parenthesis
+            elif not note.alone:
+                owned[before[-1]].append(note)
+            elif before and elements[before[-1]][-1].end > note.start:
+                owned[before[-1]].append(note)  # within an element of several lines
+            elif after:
+                owned[after[0]].append(note)
+            else:
+                self._refuse_notes([note], "no column or table follows")
+        return owned, of_table
+
+    def _column(self, draft: TableDraft, tokens: Sequence[Token], notes: Sequence[Note]) -> None:
+        rules = self._column_rules(notes)
+        try:
+            element = read_column(self.source, tokens)
+        except Refused as refused:
+            self.refuse(refused)
+            draft.broken.add(tokens[0].value.casefold())
+            return
+        name = element.column.name
+        if any(other.column.name.casefold() == name.casefold() for other in draft.columns):
+            text = f"`{draft.name.value}` has a column `{name}` already: names in other case are the same"
+            self.refuse(Refused(tokens[0].start, "duplicate-column", text))
+            return
+        if rules.enum is not None and rules.note is not None and not isinstance(element.column.type, ir.Int):
+            text = f"enum={rules.enum} needs an integer column, and `{name}` is none"
+            self.refuse(Refused(rules.note.start, "bad-directive", text))
+        column = replace(element.column, enum=rules.enum, renamed_from=rules.renamed_from)
+        draft.columns.append(replace(element, column=column))
+
+    def _column_rules(self, notes: Sequence[Note]) -> ColumnRules:
+        try:
+            return column_rules(notes)
+        except Refused as refused:
+            self.refuse(refused)
+            return ColumnRules()
+
+    def _key(self, draft: TableDraft, tokens: Sequence[Token]) -> None:
+        element = read_key(self.source, tokens)
+        if isinstance(element, ForeignKeyElement):
+            draft.foreign_keys.append(element)
+        else:
+            draft.keys.append(element)
+
+    # what follows them
+
+    def _options(self, draft: TableDraft, reader: Reader) -> None:
+        while (token := reader.peek()) is not None:
+            if token.is_word("PARTITION"):
+                return  # how rows are laid out on disk changes no result
+            reader.accept_symbol(",")
+            reader.accept("DEFAULT")
+            if reader.accept("CHARACTER", "SET"):
+                option = "CHARSET"
+            elif reader.accept("DATA|INDEX", "DIRECTORY"):
+                option = "DIRECTORY"
+            else:
+                word = reader.take("word", "a table option")
+                option = word.text.upper()
+                if option not in _OPTIONS:
+                    text = f"table option `{word.shown}` is not supported: leave it out"
+                    raise Refused(word.start, "unsupported", text)
+            reader.accept_symbol("=")
+            if option == "COMMENT":
+                draft.comment = reader.string("the comment as a string")
+                continue
+            value = reader.peek()
+            if value is None or value.kind == "symbol":
+                raise reader.unexpected(f"the value of {option}")
+            reader.at += 1
+
+    # ALTER TABLE as phpMyAdmin's dumps use it
+
+    def _alter(self, reader: Reader) -> None:
+        start = reader.here
+        reader.expect("ALTER")
+        if not reader.accept("TABLE"):
+            text = "only ALTER TABLE … ADD key and MODIFY column are read: declare tables whole"
+            raise Refused(start, "unsupported", text)
+        name = self._table_name(reader)
+        draft = self.drafts.get(name.value.casefold())
+        if draft is None:
+            text = f"table `{name.value}` is not declared above: put its CREATE TABLE first"
+            raise Refused(name.start, "unknown-table", text)
+        for tokens in split(reader.tokens[reader.at :]):
+            self._try(lambda tokens=tokens: self._change(draft, tokens))
+
+    def _change(self, draft: TableDraft, tokens: Sequence[Token]) -> None:
+        reader = Reader(self.source, tokens)
+        start = reader.here
+        if reader.accept("DISABLE|ENABLE", "KEYS") or reader.accept("AUTO_INCREMENT"):
+            return
+        if reader.accept("ADD") and reader.peek() is not None and not is_column(tokens[1:]):
+            self._key(draft, tokens[1:])
+            return
+        if reader.accept("MODIFY"):
+            reader.accept("COLUMN")
+            element = read_column(self.source, tokens[reader.at :])
+            for index, old in enumerate(draft.columns):
+                if old.column.name == element.column.name:
+                    column = replace(element.column, enum=old.column.enum, renamed_from=old.column.renamed_from)
+                    primary, unique = element.primary or old.primary, element.unique or old.unique
+                    draft.columns[index] = replace(element, column=column, primary=primary, unique=unique)
+                    return
+            if element.column.name.casefold() not in draft.broken:
+                text = f"`{draft.name.value}` has no column `{element.column.name}`"
+                raise Refused(tokens[reader.at].start, "unknown-column", text)
+            return
+        text = "only ADD of a key and MODIFY of a column are read: write this into the CREATE TABLE"
+        raise Refused(start, "unsupported", text)
+
+    # the whole
+
+    def finish(self) -> tuple[ir.Table, ...]:
+        """The tables, after what only all statements together can show was checked."""
+        tables = [make_table(draft, self.source, self.refuse) for draft in self.drafts.values()]
+        for table, draft in zip(tables, self.drafts.values(), strict=True):
+            for element in draft.foreign_keys:
+                self._try(lambda table=table, key=element: check_reference(tables, self.drafts, table, key))
+        return tuple(tables)
+
+
+def _skips(reader: Reader, verb: str, objects: str) -> bool:
+    return reader.sees(verb, objects) or reader.sees(verb, "OR", "REPLACE", objects)

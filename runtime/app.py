@@ -1,0 +1,42 @@
+"""What an application gives the framework, and what it is given: the seam between `runtime` and `handlers`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from runtime.config import Settings
+from runtime.ids import IdGenerator
+from runtime.rpc.context import Authenticator
+from runtime.rpc.service import Service
+from runtime.sql.database import Database
+
+
+class Sessions(Protocol):
+    """The connections of the gateway, as handlers may see them."""
+
+    def close_session(self, session_id: int) -> None:
+        """Close every connection of a session that was revoked."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What a running server offers its handlers."""
+
+    db: Database
+    ids: IdGenerator
+    sessions: Sessions
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """What `handlers.app.build(platform)` returns: an instance for each service, and who tokens belong to.
+
+    Without an authenticator every caller is anonymous.
+    """
+
+    services: Sequence[Service]
+    authenticator: Authenticator | None = None

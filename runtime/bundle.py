@@ -1,0 +1,141 @@
+"""One process of Sun from settings to a clean exit: connect, create or check the tables, lease a node number, serve, drain."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime.app import App, Platform
+from runtime.config import Settings
+from runtime.leases import leased_ids
+from runtime.logs import configure_logging
+from runtime.rpc.context import Identity
+from runtime.rpc.dispatcher import Dispatcher
+from runtime.rpc.server import Gateway
+from runtime.rpc.service import Service
+from runtime.rpc.settings import GatewaySettings
+from runtime.rpc.websocket import Connections
+from runtime.sql.create import create, missing_tables
+from runtime.sql.database import Database, connect
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What generation made of the schemas, the framework's and the project's.
+
+    `tables` names the tables of each logical database; `ddl` are the folders that hold a folder of DDL for each dialect;
+    `services` are the bases that need a handler.
+    """
+
+    tables: Mapping[str, Sequence[str]]
+    ddl: Sequence[Path]
+    services: Sequence[type[Service]]
+
+    @property
+    def table_names(self) -> list[str]:
+        """Every table as `database.table`."""
+        return [f"{database}.{table}" for database, tables in self.tables.items() for table in tables]
+
+    def scripts(self, dialect: str) -> dict[str, str]:
+        """The DDL of each logical database."""
+        files = (file for folder in self.ddl for file in sorted((folder / dialect).glob("*.sql")))
+        return {file.stem: file.read_text("utf-8") for file in files}
+
+
+Build = Callable[[Platform], App]
+Announce = Callable[[str], None]
+
+
+class NotCreated(Exception):
+    """The database lacks tables of the schema."""
+
+
+class Anonymous:
+    """The authenticator of an application without accounts: no token belongs to anybody."""
+
+    async def authenticate(self, token: str) -> Identity | None:
+        return None
+
+
+async def open_database(settings: Settings) -> Database:
+    """Connect to the configured engine; the embedded one gets its folder. Raises InvalidUrl and Unavailable."""
+    if settings.is_embedded:
+        settings.state.mkdir(parents=True, exist_ok=True)
+    return await connect(
+        settings.database_url, pool_size=settings.pool_size, connect_timeout_ms=settings.connect_timeout_ms
+    )
+
+
+async def create_tables(settings: Settings, parts: Parts) -> list[str]:
+    """Create the tables that the engine lacks and name them. Raises SqlError."""
+    async with AsyncExitStack() as stack:
+        db = await open_database(settings)
+        stack.push_async_callback(db.close)
+        return await _create(db, parts)
+
+
+async def _create(db: Database, parts: Parts) -> list[str]:
+    missing = await missing_tables(db, parts.table_names)
+    if missing:
+        await create(db, parts.scripts(db.dialect.name))
+    return missing
+
+
+def gateway_settings(settings: Settings) -> GatewaySettings:
+    """The part of the configuration that the gateway needs."""
+    return GatewaySettings(
+        host=settings.host,
+        port=settings.port,
+        allowed_origins=settings.origins,
+        trusted_proxies=settings.trusted_proxies,
+        max_message_bytes=settings.max_message_bytes,
+        default_timeout_ms=min(GatewaySettings.default_timeout_ms, settings.max_timeout_ms),
+        max_timeout_ms=settings.max_timeout_ms,
+        drain_timeout_ms=settings.drain_timeout_ms,
+    )
+
+
+def run(settings: Settings, parts: Parts, build: Build, announce: Announce) -> None:
+    """Serve until SIGTERM or SIGINT, then drain. Blocks; `announce` is told the URL once it is listening.
+
+    Raises InvalidUrl, SqlError, NotCreated, BindingError, MissingMethods and OSError before anything is served.
+    """
+    import uvloop
+
+    configure_logging(settings.log_format, settings.log_level)
+    uvloop.run(_serve(settings, parts, build, announce))
+
+
+async def _serve(settings: Settings, parts: Parts, build: Build, announce: Announce) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, stop.set)
+    async with AsyncExitStack() as stack:
+        db = await open_database(settings)
+        stack.push_async_callback(db.close)
+        await _prepare(db, settings, parts)
+        ids = await stack.enter_async_context(leased_ids(db))
+        connections = Connections()
+        limits = gateway_settings(settings)
+        app = build(Platform(db, ids, connections, settings))
+        authenticator = app.authenticator or Anonymous()
+        dispatcher = Dispatcher(app.services, authenticator, required=parts.services, settings=limits)
+        gateway = Gateway(dispatcher, limits, checks={"sql": db.ping}, connections=connections)
+        address = await gateway.start()
+        stack.push_async_callback(gateway.drain)
+        announce(address.url)
+        await stop.wait()
+
+
+async def _prepare(db: Database, settings: Settings, parts: Parts) -> None:
+    """The embedded engine gets what it lacks; a server's tables are its operator's, who is told."""
+    if settings.is_embedded:
+        await _create(db, parts)
+    elif missing := await missing_tables(db, parts.table_names):
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise NotCreated(f"the database lacks {', '.join(missing[:3])}{more}: run `sun db create`")

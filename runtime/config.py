@@ -1,0 +1,95 @@
+"""The configuration of one process: `sun.toml` and `SUN_*` variables, read and checked once at start."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+class ConfigError(Exception):
+    """A setting is wrong; the message is one line that names it."""
+
+
+def _split(value: object) -> object:
+    """A list as a variable spells it: `a, b`."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+
+
+class Settings(BaseSettings):
+    """Every setting with its default. A variable `SUN_PORT` goes before `port` in `sun.toml`."""
+
+    model_config = SettingsConfigDict(env_prefix="SUN_", extra="forbid", frozen=True)
+
+    project: Path = Path()
+    data_dir: Path = Field(Path(".sun"), description="where the embedded engines keep their files")
+    sql_url: SecretStr = Field(SecretStr(""), description="sqlite:///… or mysql://…; empty for the embedded default")
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8650, ge=0, le=65535, description="0 for a free one")
+    origins: Names = Field((), description="browser origins let in besides the server's own")
+    trusted_proxies: Names = Field((), description="addresses whose X-Forwarded-For is believed")
+    max_message_bytes: int = Field(4 << 20, ge=1024, description="of one request or frame, after inflation")
+    max_timeout_ms: int = Field(30_000, ge=1, description="of one call, whatever its client asks for")
+    drain_timeout_ms: int = Field(10_000, ge=0, description="how long SIGTERM waits for calls under way")
+    pool_size: int = Field(10, ge=1, le=1000, description="connections to the SQL server")
+    connect_timeout_ms: int = Field(5_000, ge=1, description="to reach an engine")
+    log_format: Literal["console", "json"] = "console"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        project = init_settings().get("project", Path())
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, project / "sun.toml")
+
+    @property
+    def state(self) -> Path:
+        """The data folder; a relative one belongs to the project."""
+        return self.project / self.data_dir
+
+    @property
+    def database_url(self) -> str:
+        """The URL of the SQL engine, which may hold a password."""
+        return self.sql_url.get_secret_value() or f"sqlite:///{self.state / 'sun.db'}"
+
+    @property
+    def is_embedded(self) -> bool:
+        return self.database_url.startswith("sqlite:")
+
+
+def load(project: Path, **given: Any) -> Settings:
+    """The settings of a project; `given` (of the command line) go before everything, None standing for not given.
+
+    Raises ConfigError for a value that is wrong or a name that no setting has, in `sun.toml` and among `SUN_*` alike.
+    """
+    known = {f"SUN_{name.upper()}" for name in Settings.model_fields if name != "project"}
+    for name in sorted(os.environ):
+        if name.startswith("SUN_") and name not in known and not name.startswith(("SUN_TEST_", "SUN_REQUIRE_", "SUN_SERVERS_")):
+            raise ConfigError(f"{name}: there is no such setting; known are {', '.join(sorted(known))}")
+    try:
+        return Settings(project=project, **{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"{name} (sun.toml, or SUN_{name.upper()}): {first['msg']}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"sun.toml: {error}") from None

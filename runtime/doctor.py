@@ -1,0 +1,60 @@
+"""What `sun doctor` looks at: each check is a name and, where something is wrong, what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+
+from runtime import project
+from runtime.bundle import Parts, open_database
+from runtime.config import Settings
+from runtime.sql.create import missing_tables
+from runtime.sql.errors import SqlError
+from runtime.sql.urls import InvalidUrl
+
+Finding = tuple[str, str | None]
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Every check in turn. Nothing is created or changed, but the data folder of the embedded engine."""
+    yield f"configuration of {settings.project.resolve()}", None
+    made: Parts | None = None
+    try:
+        made = project.parts(settings.project)
+        yield "generated code", None
+    except Exception as error:  # noqa: BLE001 - whatever a project's modules raise is the finding
+        yield "generated code", f"{type(error).__name__}: {error}"
+    try:
+        project.build(settings.project)
+        yield "handlers", None
+    except Exception as error:  # noqa: BLE001
+        yield "handlers", f"{type(error).__name__}: {error}"
+    yield "sql engine", asyncio.run(_engine(settings, made))
+    yield f"port {settings.port}", _port(settings)
+
+
+async def _engine(settings: Settings, parts: Parts | None) -> str | None:
+    try:
+        db = await open_database(settings)
+    except (InvalidUrl, SqlError, OSError) as error:
+        return str(error)
+    try:
+        missing = await missing_tables(db, parts.table_names if parts is not None else [])
+    except SqlError as error:
+        return str(error)
+    finally:
+        await db.close()
+    if missing and not settings.is_embedded:
+        return f"{len(missing)} tables are missing, {missing[0]} among them: run `sun db create`"
+    return None
+
+
+def _port(settings: Settings) -> str | None:
+    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            return f"{settings.host} can't be bound ({error.strerror}): stop what listens there or set SUN_PORT"
+    return None

@@ -1,0 +1,52 @@
+"""Who calls, from where, and until when: what a handler knows of a call besides its request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from structlog.typing import FilteringBoundLogger
+
+from runtime.rpc.errors import Code, RpcError
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a token belongs to, as the application's Authenticator says."""
+
+    user_id: int
+    session_id: int
+    is_admin: bool = False
+
+
+class Authenticator(Protocol):
+    """The application's answer to: who does this token belong to?"""
+
+    async def authenticate(self, token: str) -> Identity | None:
+        """The identity behind a token, None for one that is unknown, expired or revoked. Must not log the token."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """`deadline` is on the event loop's clock (seconds); `device` is what the client says of itself and proves nothing."""
+
+    method: str
+    identity: Identity | None
+    address: str
+    device: str
+    deadline: float
+    call_id: str
+    log: FilteringBoundLogger = field(repr=False)
+
+    @property
+    def user_id(self) -> int:
+        """The caller. Raises RpcError (unauthenticated) for an anonymous one; the gateway keeps those out unless the schema lets them in."""
+        return self.signed_in.user_id
+
+    @property
+    def signed_in(self) -> Identity:
+        """The caller's identity. Raises RpcError (unauthenticated)."""
+        if self.identity is None:
+            raise RpcError(Code.UNAUTHENTICATED, "sign in first")
+        return self.identity

@@ -1,0 +1,239 @@
+"""From a method's path and a request's bytes to the answer's bytes or a coded error, the same for every transport."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
+
+import structlog
+from google.protobuf.message import Message
+from structlog.typing import FilteringBoundLogger
+
+from runtime.metrics import Metrics
+from runtime.rpc.bad_request import BadRequest
+from runtime.rpc.codecs import Codec
+from runtime.rpc.context import Authenticator, Context, Identity
+from runtime.rpc.deadline import Deadline
+from runtime.rpc.errors import Code, DeclaredError, RpcError
+from runtime.rpc.service import Callers, Method, Service
+from runtime.rpc.settings import GatewaySettings
+from runtime.sql.errors import Conflict, Unavailable
+
+UNKNOWN_METHOD = "unknown"
+"""What logs and metrics call every method that does not exist, whatever the client called it."""
+
+
+class BindingError(Exception):
+    """The services can't be served; the message has one line for each reason."""
+
+
+@dataclass(slots=True, eq=False)
+class Caller:
+    """Who is at the other end of a transport: one for each HTTP request, one for the life of a socket.
+
+    `identity` is what the Authenticator said of `token` at `checked_at` (event loop's clock, seconds). `transport` is a
+    word for logs and metrics.
+    """
+
+    transport: str
+    address: str
+    device: str = ""
+    token: str = ""
+    identity: Identity | None = None
+    checked_at: float = float("-inf")
+
+    @property
+    def refused(self) -> bool:
+        """The Authenticator was asked, and does not know the token (any more)."""
+        return bool(self.token) and self.identity is None and self.checked_at > float("-inf")
+
+
+class _Bound(NamedTuple):
+    method: Method[Any, Any]
+    handler: Callable[[Any, Context], Awaitable[Message]]
+
+
+class Dispatcher:
+    """Runs calls against service instances.
+
+    `required` are the service bases of the schema; one without an instance is refused, as are two instances of one
+    service and a handler that is no coroutine function. Raises BindingError with all of it. Without an authenticator no
+    token is known.
+    """
+
+    def __init__(
+        self,
+        services: Sequence[Service],
+        authenticator: Authenticator | None,
+        *,
+        required: Iterable[type[Service]] = (),
+        settings: GatewaySettings | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        limits = settings or GatewaySettings()
+        self.metrics = metrics or Metrics()
+        self._bound = _bind(services, required)
+        self._authenticator = authenticator
+        self._default_timeout_ms = limits.default_timeout_ms
+        self._max_timeout_ms = limits.max_timeout_ms
+        self._max_calls = limits.max_calls
+        self._identity_max_age_s = limits.identity_max_age_ms / 1000
+        self._in_flight = 0
+        # Bound once: the line of every call is the hottest log line of the process.
+        self._log: FilteringBoundLogger = structlog.get_logger().bind()
+
+    @property
+    def methods(self) -> Mapping[str, Method[Any, Any]]:
+        """Every method served, by path."""
+        return {path: bound.method for path, bound in self._bound.items()}
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that have begun and not ended."""
+        return self._in_flight
+
+    def serves(self, path: str) -> bool:
+        return path in self._bound
+
+    async def identify(self, caller: Caller) -> Identity | None:
+        """Who the caller's token belongs to, asked again when the last answer is older than `identity_max_age_ms`.
+
+        Raises RpcError (unavailable, internal) when the Authenticator fails.
+        """
+        try:
+            return await self._identity(caller)
+        except Exception as failure:
+            raise self._coded(failure, "authenticate", None) from failure
+
+    async def call(
+        self, path: str, codec: Codec, payload: bytes, caller: Caller, timeout_ms: int = 0, call_id: str = ""
+    ) -> bytes:
+        """The encoded answer. `timeout_ms` 0 stands for the server's default; longer ones than its maximum are cut.
+
+        Raises RpcError for everything that goes wrong; asyncio.CancelledError only when the calling task is cancelled.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        bound = self._bound.get(path)
+        name = path if bound is not None else UNKNOWN_METHOD
+        result = "ok"
+        self._in_flight += 1
+        try:
+            if bound is None:
+                raise RpcError(Code.UNIMPLEMENTED, "this server has no such method")
+            if self._in_flight > self._max_calls:
+                raise RpcError(Code.UNAVAILABLE, "the server is busy; try again")
+            deadline = began + min(timeout_ms or self._default_timeout_ms, self._max_timeout_ms) / 1000
+            task = cast("asyncio.Task[object]", asyncio.current_task())
+            watch = Deadline(loop, task, deadline)
+            try:
+                return await self._answer(bound, codec, payload, caller, deadline, call_id)
+            except asyncio.CancelledError as failure:
+                if watch.close():
+                    raise RpcError(Code.DEADLINE_EXCEEDED, "the time limit of the call is over") from failure
+                if task.cancelling():
+                    raise
+                # Nobody gave this call up: the handler awaited something that was cancelled elsewhere.
+                raise RpcError(Code.CANCELED, "the call was canceled") from failure
+            finally:
+                watch.close()
+        except asyncio.CancelledError:
+            result = Code.CANCELED.text
+            raise
+        except Exception as failure:
+            error = self._coded(failure, name, bound)
+            result = error.code.text
+            if error is failure:
+                raise
+            raise error from failure
+        finally:
+            self._in_flight -= 1
+            seconds = loop.time() - began
+            identity = caller.identity
+            self.metrics.call_finished(name, result, caller.transport, seconds)
+            self._log.info(
+                "rpc",
+                method=name,
+                result=result,
+                ms=round(seconds * 1000, 2),
+                user_id=identity.user_id if identity is not None else None,
+                transport=caller.transport,
+                call_id=call_id,
+            )
+
+    async def _answer(
+        self, bound: _Bound, codec: Codec, payload: bytes, caller: Caller, deadline: float, call_id: str
+    ) -> bytes:
+        method, handler = bound
+        identity = await self._identity(caller) if caller.token else None
+        if method.callers is not Callers.ANYONE:
+            if identity is None:
+                reason = "the session is unknown or has ended; sign in again" if caller.token else "sign in first"
+                raise RpcError(Code.UNAUTHENTICATED, reason)
+            if method.callers is Callers.ADMIN and not identity.is_admin:
+                raise RpcError(Code.PERMISSION_DENIED, "only for administrators")
+        request = codec.decode(method.request, payload)
+        if method.check is not None:
+            violations = method.check(request)
+            if violations:
+                raise BadRequest(violations)
+        log = cast(FilteringBoundLogger, structlog.get_logger(method=method.path, call_id=call_id))
+        context = Context(method.path, identity, caller.address, caller.device, deadline, call_id, log)
+        response = await handler(request, context)
+        if not isinstance(response, method.response):
+            raise TypeError(
+                f"{method.path}: the handler returned {type(response).__name__}, not {method.response.__name__}"
+            )
+        return codec.encode(response)
+
+    async def _identity(self, caller: Caller) -> Identity | None:
+        now = asyncio.get_running_loop().time()
+        if caller.token and now - caller.checked_at >= self._identity_max_age_s:
+            if self._authenticator is not None:
+                caller.identity = await self._authenticator.authenticate(caller.token)
+            caller.checked_at = now
+        return caller.identity
+
+    def _coded(self, failure: Exception, name: str, bound: _Bound | None) -> RpcError:
+        """What the caller is told of a failure; what he must not see goes to the log."""
+        if isinstance(failure, RpcError):
+            if bound is not None and isinstance(failure, DeclaredError):
+                declared = (*bound.method.errors, BadRequest)
+                if type(failure) not in declared:
+                    self._log.warning("undeclared error", method=name, error=failure.type_name)
+            return failure
+        if isinstance(failure, Unavailable):
+            self._log.warning("database unavailable", method=name, error=str(failure))
+            return RpcError(Code.UNAVAILABLE, "the database can't be reached; try again")
+        if isinstance(failure, Conflict):
+            self._log.warning("transaction conflict", method=name, error=str(failure))
+            return RpcError(Code.ABORTED, "the transaction met another one; try again")
+        error_id = secrets.token_hex(6)
+        self._log.error("call failed", method=name, error_id=error_id, exc_info=failure)
+        return RpcError(Code.INTERNAL, f"internal error {error_id}")
+
+
+def _bind(services: Sequence[Service], required: Iterable[type[Service]]) -> dict[str, _Bound]:
+    problems: list[str] = []
+    bound: dict[str, _Bound] = {}
+    by_name: dict[str, Service] = {}
+    for service in services:
+        first = by_name.setdefault(service.service_name, service)
+        if first is not service:
+            problems.append(
+                f"{service.service_name}: two handlers, {type(first).__qualname__} and {type(service).__qualname__}"
+            )
+            continue
+        for method in service.methods:
+            handler = getattr(service, method.attribute)
+            if not inspect.iscoroutinefunction(handler):
+                problems.append(f"{type(service).__qualname__}.{method.attribute}: must be an async method")
+            bound[method.path] = _Bound(method, handler)
+    problems.extend(f"{base.service_name}: no handler" for base in required if base.service_name not in by_name)
+    if problems:
+        raise BindingError("\n".join(problems))
+    return bound

@@ -1,0 +1,98 @@
+"""What generated services and clients stand on: methods as values, the service base, typed calls, the transport they run on."""
+
+from __future__ import annotations
+
+import abc
+import enum
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar
+
+from google.protobuf.message import Message
+
+from runtime.rpc.errors import DeclaredError
+
+Q = TypeVar("Q", bound=Message)
+A = TypeVar("A", bound=Message)
+
+
+class Callers(enum.Enum):
+    """Who may call a method. The gateway enforces all but the ownership of OWNER, which only the handler can see."""
+
+    ANYONE = "anyone"
+    USER = "user"
+    OWNER = "owner"
+    ADMIN = "admin"
+
+
+class Violation(NamedTuple):
+    """One rule of the schema that a request breaks: path of the field, name of the rule, what to do."""
+
+    field: str
+    rule: str
+    message: str
+
+
+@dataclass(frozen=True, eq=False)
+class Method(Generic[Q, A]):
+    """One method of a service, as generated. `path` is `sun.v1.SocialService/AddPost`, `attribute` the Python name `add_post`."""
+
+    path: str
+    attribute: str
+    request: type[Q]
+    response: type[A]
+    callers: Callers
+    errors: tuple[type[DeclaredError], ...] = ()
+    side_effects: bool = True
+    idempotent: bool = False
+    check: Callable[[Q], list[Violation]] | None = None
+
+
+class MissingMethods(TypeError):
+    """A handler leaves methods of its service out."""
+
+
+class Service(abc.ABC):
+    """Base of the generated service bases. Making an instance of a subclass that leaves a method out raises MissingMethods."""
+
+    service_name: ClassVar[str]
+    methods: ClassVar[tuple[Method[Any, Any], ...]]
+
+    def __new__(cls, *args: object, **options: object) -> Self:
+        if cls.__abstractmethods__:
+            paths = {method.attribute: method.path for method in cls.methods}
+            lacking = ", ".join(
+                f"{name} ({paths.get(name, 'no method of the schema')})" for name in sorted(cls.__abstractmethods__)
+            )
+            raise MissingMethods(f"{cls.__module__}.{cls.__qualname__} lacks {lacking}")
+        return super().__new__(cls)
+
+
+class Transport(Protocol):
+    """Runs calls. Raises RpcError, and its declared subclasses for the errors that the method declares."""
+
+    async def call(self, method: Method[Q, A], request: Q, timeout_ms: int | None) -> A: ...
+
+
+class Call(Generic[A]):
+    """One call that has not run yet: `await` it to run it, each time anew."""
+
+    __slots__ = ("_method", "_request", "_timeout_ms", "_transport")
+
+    def __init__(self, transport: Transport, method: Method[Q, A], request: Q, timeout_ms: int | None) -> None:
+        self._transport = transport
+        self._method: Method[Any, A] = method
+        self._request: Message = request
+        self._timeout_ms = timeout_ms
+
+    def __await__(self) -> Generator[Any, None, A]:
+        return self._transport.call(self._method, self._request, self._timeout_ms).__await__()
+
+
+class Client:
+    """Base of the generated clients."""
+
+    service_name: ClassVar[str]
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport

@@ -1,0 +1,59 @@
+"""The limits and addresses of one gateway as a value; where they come from (files, environment) is not its affair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True)
+class GatewaySettings:
+    """Times are milliseconds, sizes bytes. Limits are on by default; the tests make them small to meet them."""
+
+    host: str = "127.0.0.1"
+    port: int = 8650
+    """0 for any free port."""
+    reuse_port: bool = False
+    """Several processes share the port (SO_REUSEPORT)."""
+    allowed_origins: tuple[str, ...] = ()
+    """Origins of browsers besides the gateway's own host, as in `https://app.example.com`; `*` for every one."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses whose X-Forwarded-For is believed."""
+
+    max_message_bytes: int = 4 * MIB
+    """The largest request, counted after inflation."""
+    gzip_min_bytes: int = KIB
+    """Smaller HTTP responses are not compressed."""
+    default_timeout_ms: int = 30_000
+    """The time limit of a call whose client sets none."""
+    max_timeout_ms: int = 300_000
+    """Longer time limits of clients are cut to this."""
+    max_calls: int = 5_000
+    """Calls in flight in the process; more are answered `unavailable`."""
+    max_connection_calls: int = 256
+    """Calls in flight on one socket; more are answered `resource_exhausted`."""
+    identity_max_age_ms: int = 30_000
+    """A socket's identity older than this is asked for again at the next call."""
+
+    max_connections: int = 20_000
+    """Open sockets; more get HTTP 503 at the handshake."""
+    send_buffer_bytes: int = MIB
+    """What a socket's reader may be behind before it is closed as slow; the write that goes over it is still queued."""
+    hello_timeout_ms: int = 10_000
+    ping_interval_ms: int = 25_000
+    """A socket that was silent for this long is pinged."""
+    ping_timeout_ms: int = 10_000
+    """A socket silent for this long after a ping is closed."""
+    socket_idle_ms: int = 0
+    """A socket without a call for this long is closed; 0 for never."""
+    http_idle_ms: int = 75_000
+    """A kept-alive HTTP connection is closed after this long without a request."""
+    body_timeout_ms: int = 30_000
+    """A request body must have arrived within this."""
+
+    drain_timeout_ms: int = 10_000
+    """Calls in flight may go on for this long while the gateway drains."""
+    drain_grace_ms: int = 250
+    """The drain waits this long for calls that were on their way when the goodbye left."""

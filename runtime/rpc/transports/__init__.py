@@ -1,0 +1,1 @@
+"""Ways for a generated client to reach a gateway: in_process, http, websocket; and dynamic, for tools without one."""

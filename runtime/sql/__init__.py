@@ -1,0 +1,10 @@
+"""SQL as values and the databases that run them. Generated code imports from here."""
+
+from __future__ import annotations
+
+from runtime.sql.dao import PAGE, Dao, Finder
+from runtime.sql.expressions import Column, Condition
+from runtime.sql.queries import Delete, Query, Select, Update
+from runtime.sql.tables import Row, Table
+
+__all__ = ["PAGE", "Column", "Condition", "Dao", "Delete", "Finder", "Query", "Row", "Select", "Table", "Update"]

@@ -1,0 +1,48 @@
+"""Failures of the database as typed exceptions, the same on every engine."""
+
+from __future__ import annotations
+
+
+class SqlError(Exception):
+    """A statement failed. Subclasses say why; this class itself stands for what no subclass names."""
+
+
+class Unavailable(SqlError):
+    """The engine can't be reached, or the connection broke. The call may be tried again."""
+
+
+class PoolTimeout(Unavailable):
+    """No connection became free within the pool's time limit."""
+
+
+class Conflict(SqlError):
+    """A deadlock or a lock time-out ended the transaction. The whole transaction may be tried again."""
+
+
+class ConstraintViolation(SqlError):
+    """The rows would break a constraint; nothing was written."""
+
+
+class UniqueViolation(ConstraintViolation):
+    """A row with this key exists. `table` is `sun.user`; `key` the key's name in the schema, `PRIMARY` for the primary key."""
+
+    def __init__(self, table: str, key: str) -> None:
+        super().__init__(f"{table}: a row with this {key} exists")
+        self.table = table
+        self.key = key
+
+
+class ForeignKeyViolation(ConstraintViolation):
+    """A row refers to one that is not there, or is still referred to."""
+
+
+class InvalidValue(SqlError):
+    """The engine refused a value: too long, out of range, NULL in a NOT NULL column, or of the wrong type."""
+
+
+class MissingTable(SqlError):
+    """The database has no such table or column: it was never created, or is older than the schema."""
+
+
+class UnsafeStatement(SqlError):
+    """An update or delete without a condition that does not say `.everywhere()`."""

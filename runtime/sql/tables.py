@@ -1,0 +1,132 @@
+"""What the runtime knows of one table: its row class, columns and keys, how rows are read, and its statements by shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Generic, TypeVar, cast
+
+import msgspec
+
+from runtime.sql.dialects import Dialect
+from runtime.sql.expressions import Column, Shape
+from runtime.sql.statements import Outcome, Statement
+from runtime.sql.types import Convert, SqlType
+
+R = TypeVar("R")
+
+_STATEMENTS = 1_024  # shapes kept for one table
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """Base of the generated row classes: immutable, so that a row may be shared; `msgspec.structs.replace` makes a changed copy."""
+
+
+class Table(Generic[R]):
+    """`columns` stand in the order of the row's fields; `unique` holds the columns of each unique key by its name."""
+
+    def __init__(
+        self,
+        database: str,
+        name: str,
+        row: type[R],
+        columns: Sequence[Column[R, Any]],
+        *,
+        primary_key: Sequence[Column[R, Any]] = (),
+        unique: dict[str, Sequence[Column[R, Any]]] | None = None,
+    ) -> None:
+        self.path = (database, name)
+        self.name = f"{database}.{name}"
+        self.row = row
+        self.columns = tuple(columns)
+        self.names = tuple(column.name for column in columns)
+        self.primary_key = tuple(column.name for column in primary_key)
+        self.unique = {key: tuple(c.name for c in parts) for key, parts in (unique or {}).items()}
+        self.auto = next((column.name for column in columns if column.auto), None)
+        self.all_plain = all(column.writable and not column.auto for column in columns)
+        self.fields: tuple[str, ...] = cast("type[msgspec.Struct]", row).__struct_fields__
+        self._by_name = {column.name: column for column in columns}
+        self._by_field = dict(zip(self.fields, columns, strict=True))
+        self._statements: dict[tuple[Any, ...], Statement[Any]] = {}
+        self._decoders: dict[str, tuple[Convert | None, ...] | None] = {}
+
+    def __repr__(self) -> str:
+        return f"Table({self.name})"
+
+    def column(self, name: str) -> Column[R, Any]:
+        """The column of this schema name. Raises LookupError."""
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise LookupError(f"{self.name} has no column {name}") from None
+
+    def field(self, name: str) -> Column[R, Any]:
+        """The writable column behind this Python field name. Raises TypeError."""
+        column = self._by_field.get(name)
+        if column is None:
+            raise TypeError(f"{self.name} has no column {name}")
+        if not column.writable:
+            raise TypeError(f"{self.name}.{name} is generated and can't be set")
+        return column
+
+    def statement(self, key: tuple[Any, ...]) -> Statement[Any] | None:
+        """The statement kept under this shape."""
+        return self._statements.get(key)
+
+    def keep(self, key: tuple[Any, ...], statement: Statement[Any]) -> Statement[Any]:
+        # Shapes come from code, so there are few; where code makes them without end, starting over bounds the memory.
+        if len(self._statements) >= _STATEMENTS:
+            self._statements.clear()
+        self._statements[key] = statement
+        return statement
+
+    def types(self, where: Shape | None) -> tuple[SqlType[Any], ...]:
+        """The types of a condition's parameters, in order. Raises LookupError for a column of another table."""
+        return tuple(self._types(where)) if where is not None else ()
+
+    def _types(self, shape: Shape) -> Iterator[SqlType[Any]]:
+        kind, *rest = shape
+        if kind in ("and", "or", "not"):
+            for part in rest:
+                yield from self._types(part)
+        elif kind == "compare":
+            yield self.column(rest[1]).type
+        elif kind in ("in", "not in"):
+            yield from [self.column(rest[0]).type] * rest[1]
+        elif kind == "like":
+            yield self.column(rest[0]).type
+        elif kind == "columns":
+            self.column(rest[1])
+            self.column(rest[2])
+        elif kind == "null":
+            self.column(rest[0])
+
+    def _row_decoders(self, dialect: Dialect) -> tuple[Convert | None, ...] | None:
+        """A converter for each column, or None where no column of this table needs one."""
+        try:
+            return self._decoders[dialect.name]
+        except KeyError:
+            decoders = tuple(column.type.decoders.get(dialect.name) for column in self.columns)
+            found = decoders if any(decoders) else None
+            self._decoders[dialect.name] = found
+            return found
+
+    def _decode(self, row: tuple[Any, ...], decoders: tuple[Convert | None, ...]) -> R:
+        return self.row(
+            *[
+                value if decode is None or value is None else decode(value)
+                for value, decode in zip(row, decoders, strict=True)
+            ]
+        )
+
+    def read_all(self, outcome: Outcome, dialect: Dialect) -> list[R]:
+        decoders = self._row_decoders(dialect)
+        if decoders is None:
+            make = self.row
+            return [make(*row) for row in outcome.rows]
+        return [self._decode(row, decoders) for row in outcome.rows]
+
+    def read_one(self, outcome: Outcome, dialect: Dialect) -> R | None:
+        if not outcome.rows:
+            return None
+        decoders = self._row_decoders(dialect)
+        return self.row(*outcome.rows[0]) if decoders is None else self._decode(outcome.rows[0], decoders)

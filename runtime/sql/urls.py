@@ -1,0 +1,146 @@
+"""The SQL URL: which engine, where it is and how it is used. Parses text; opens nothing."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+
+class InvalidUrl(ValueError):
+    """A SQL URL that can't be used.
+
+    The message names the part that is wrong and never holds the URL, which may hold a password.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteUrl:
+    """An SQLite file. `path` None is a private database, gone at close."""
+
+    path: str | None  # relative to the working folder unless it begins with /
+    busy_timeout_ms: int = 5_000  # for a lock that another process holds
+    acquire_timeout_ms: int = 10_000  # for the writer, which a transaction of this process holds
+    readers: int = 2  # threads for reads that are not short
+
+
+@dataclass(frozen=True, slots=True)
+class MysqlUrl:
+    """A MariaDB or MySQL server. `prefix` comes before the name of every logical database."""
+
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    socket: str | None = None  # path of a Unix socket, which then is used instead of host and port
+    prefix: str = ""
+    pool_size: int = 10
+    connect_timeout_ms: int = 5_000
+    acquire_timeout_ms: int = 10_000  # for a free connection of the pool
+
+    @property
+    def place(self) -> str:
+        """Where the server is, for messages: `host:port` or the socket's path."""
+        return self.socket or f"{self.host}:{self.port}"
+
+
+SqlUrl = SqliteUrl | MysqlUrl
+
+_SQLITE_OPTIONS = {"busy_timeout_ms": 0, "acquire_timeout_ms": 1, "readers": 1}
+_MYSQL_OPTIONS = {"pool_size": 1, "connect_timeout_ms": 1, "acquire_timeout_ms": 1}
+_MAX_NUMBER = 86_400_000  # a day in ms; far above any sensible option
+
+
+def parse_url(text: str) -> SqlUrl:
+    """Parse `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite:///:memory:` or `mysql://user:password@host:port/?option=…`.
+
+    `mariadb://` is the same as `mysql://`. Options of SQLite: busy_timeout_ms, acquire_timeout_ms, readers. Options of
+    MySQL: prefix, socket, pool_size, connect_timeout_ms, acquire_timeout_ms. Raises InvalidUrl.
+    """
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise InvalidUrl("SQL URL: the host is malformed") from None
+    if parts.fragment:
+        raise InvalidUrl("SQL URL: '#' has no meaning here; write it as %23 in a password or a path")
+    if parts.scheme == "sqlite":
+        return _sqlite(parts)
+    if parts.scheme in ("mysql", "mariadb"):
+        return _mysql(parts)
+    scheme = f"unknown scheme {parts.scheme!r}" if re.fullmatch(r"[a-z0-9+]{1,20}", parts.scheme) else "no scheme"
+    raise InvalidUrl(f"SQL URL: {scheme}; use sqlite, mysql or mariadb")
+
+
+def configured(url: str | SqlUrl, *, pool_size: int | None = None, connect_timeout_ms: int | None = None) -> SqlUrl:
+    """A parsed URL, with these values where its text gives none. Raises InvalidUrl."""
+    if not isinstance(url, str):
+        return url
+    parsed = parse_url(url)
+    if isinstance(parsed, SqliteUrl):
+        return parsed
+    given = {"pool_size": pool_size, "connect_timeout_ms": connect_timeout_ms}
+    stated = dict(parse_qsl(urlsplit(url).query))
+    return replace(parsed, **{name: value for name, value in given.items() if value is not None and name not in stated})
+
+
+def _sqlite(parts: SplitResult) -> SqliteUrl:
+    if parts.netloc:
+        raise InvalidUrl("SQL URL: SQLite takes no host: write three slashes before the path, sqlite:///file.db")
+    path = unquote(parts.path)[1:]
+    if not path:
+        raise InvalidUrl("SQL URL: the path of the SQLite file is missing")
+    numbers = _numbers(_options(parts.query, set(_SQLITE_OPTIONS)), _SQLITE_OPTIONS)
+    return SqliteUrl(None if path == ":memory:" else path, **numbers)
+
+
+def _mysql(parts: SplitResult) -> MysqlUrl:
+    # Nothing of the address is quoted: where a password was not percent-encoded, any part of it may hold the password.
+    hint = "a password's / ? # @ : % must be percent-encoded"
+    if parts.path not in ("", "/"):
+        raise InvalidUrl(
+            f"SQL URL: no path may follow the host: databases are named by the schema, use prefix= ({hint})"
+        )
+    try:
+        port = parts.port or 3306
+    except ValueError:
+        raise InvalidUrl(f"SQL URL: the port is not a number from 1 to 65535 ({hint})") from None
+    if not parts.username:
+        raise InvalidUrl("SQL URL: the user is missing: mysql://user:password@host:port/")
+    options = _options(parts.query, {"prefix", "socket", *_MYSQL_OPTIONS})
+    socket = options.pop("socket", None)
+    if not parts.hostname and socket is None:
+        raise InvalidUrl("SQL URL: the host is missing: mysql://user:password@host:port/")
+    prefix = options.pop("prefix", "")
+    if not re.fullmatch(r"[A-Za-z0-9_]{0,32}", prefix):
+        raise InvalidUrl(f"SQL URL: prefix={prefix!r} must be at most 32 letters, digits and underscores")
+    numbers = _numbers(options, _MYSQL_OPTIONS)
+    return MysqlUrl(
+        parts.hostname or "localhost",
+        port,
+        unquote(parts.username),
+        unquote(parts.password or ""),
+        socket,
+        prefix,
+        **numbers,
+    )
+
+
+def _options(query: str, known: set[str]) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name not in known:
+            shown = f" {name!r}" if re.fullmatch(r"[a-z_]{1,32}", name) else ""
+            raise InvalidUrl(f"SQL URL: unknown option{shown}; there are {', '.join(sorted(known))}")
+        if name in options:
+            raise InvalidUrl(f"SQL URL: option {name!r} stands twice")
+        options[name] = value
+    return options
+
+
+def _numbers(options: dict[str, str], least: dict[str, int]) -> dict[str, int]:
+    numbers: dict[str, int] = {}
+    for name, value in options.items():
+        if not re.fullmatch(r"[0-9]{1,9}", value) or not least[name] <= int(value) <= _MAX_NUMBER:
+            raise InvalidUrl(f"SQL URL: {name}={value!r} must be a whole number from {least[name]} to {_MAX_NUMBER}")
+        numbers[name] = int(value)
+    return numbers

@@ -1,0 +1,56 @@
+"""For tests of a project: all its services in this process, on a database of their own, called through generated clients."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from runtime import project
+from runtime.app import Platform
+from runtime.bundle import Anonymous, Build, gateway_settings
+from runtime.config import Settings
+from runtime.leases import leased_ids
+from runtime.rpc.dispatcher import Dispatcher
+from runtime.rpc.transports.in_process import InProcessTransport
+from runtime.rpc.websocket import Connections
+from runtime.sql.create import create
+from runtime.sql.database import connect
+
+MEMORY = "sqlite:///:memory:"
+
+
+@dataclass(frozen=True)
+class Application:
+    """A project's services under test. `platform` is what its handlers were given."""
+
+    platform: Platform
+    dispatcher: Dispatcher = field(repr=False)
+
+    def transport(self, token: str = "", device: str = "", address: str = "127.0.0.1") -> InProcessTransport:
+        """What a generated client runs on, as this caller."""
+        return InProcessTransport(self.dispatcher, token, device=device, address=address)
+
+
+@asynccontextmanager
+async def application(folder: Path, build: Build | None = None, url: str = MEMORY) -> AsyncIterator[Application]:
+    """The project of a folder, with tables made in the database of `url`, until the block ends."""
+    parts = project.parts(folder)
+    make = build or project.build(folder)
+    settings = Settings(project=folder, sql_url=SecretStr(url))
+    db = await connect(url)
+    try:
+        await create(db, parts.scripts(db.dialect.name))
+        async with leased_ids(db) as ids:
+            platform = Platform(db, ids, Connections(), settings)
+            app = make(platform)
+            limits = gateway_settings(settings)
+            dispatcher = Dispatcher(
+                app.services, app.authenticator or Anonymous(), required=parts.services, settings=limits
+            )
+            yield Application(platform, dispatcher)
+    finally:
+        await db.close()

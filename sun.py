@@ -1,0 +1,337 @@
+"""The `sun` command. Each command imports what it needs when it runs, so that `sun --help` is instant."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from generators.pipeline import Source
+    from runtime.bundle import Parts
+    from runtime.config import Settings
+
+__version__ = "0.1.0"
+
+
+class Refused(click.ClickException):
+    """An error that one line explains: the command prints it and exits with 2."""
+
+    exit_code = 2
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"sun: {self.message}", err=True)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="sun")
+@click.option(
+    "--project",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path(),
+    help="The folder that holds schema/, generated/ and handlers/ (the current one).",
+)
+@click.option("--debug", is_flag=True, help="Print tracebacks.")
+@click.pass_context
+def cli(context: click.Context, project: Path, debug: bool) -> None:
+    """Schema-first backend framework: edit schema/, run `sun generate`, write handlers/, run `sun serve`."""
+    context.obj = project
+
+
+@cli.command()
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 and print diffs where files differ from the schema.")
+@click.option("--watch", is_flag=True, help="Stay, and generate again after each change of the schema.")
+@click.option("--force", is_flag=True, help="Overwrite generated files that were edited by hand.")
+@click.pass_obj
+def generate(project: Path, check: bool, watch: bool, force: bool) -> None:
+    """Bring generated/ up to date with schema/."""
+    if check and (watch or force):
+        raise click.UsageError("--check writes nothing and runs once: it goes with neither --watch nor --force")
+    sources = _sources(project)
+    if check:
+        drifted = [_print_drift(source) for source in sources]
+        sys.exit(1 if any(drifted) else 0)
+    for source in sources:
+        _generate(source, force=force)
+    if watch:
+        _watch(sources, force=force)
+
+
+def _sources(project: Path) -> list[Source]:
+    from generators.pipeline import NoSchema, sources
+
+    try:
+        return sources(project)
+    except NoSchema as error:
+        raise Refused(str(error)) from error
+
+
+def _generate(source: Source, *, force: bool) -> None:
+    from generators import pipeline, writer
+
+    with _schema_errors():
+        try:
+            done = pipeline.generate(source, force=force)
+        except writer.EditedFiles as error:
+            for path in error.paths:
+                click.echo(f"sun: {source.folder}/{path} was edited by hand", err=True)
+            raise Refused("nothing was written; move the edits to handlers/ or the schema, or say --force") from error
+    for path in done.written:
+        click.echo(f"wrote {source.folder}/{path}")
+    for path in done.removed:
+        click.echo(f"removed {source.folder}/{path}")
+    changes = f"{len(done.written)} written, {len(done.removed)} removed, " if done.written or done.removed else ""
+    click.echo(f"{source.folder}: {changes}{done.unchanged} unchanged")
+
+
+def _print_drift(source: Source) -> bool:
+    from generators import pipeline
+
+    with _schema_errors():
+        differences = pipeline.drift(source)
+    for each in differences:
+        click.echo(f"{each.status}: {source.folder}/{each.path}")
+    for each in differences:
+        click.echo(each.diff(source.folder), nl=False)
+    if not differences:
+        click.echo(f"{source.folder}: up to date")
+    return bool(differences)
+
+
+def _watch(sources: list[Source], *, force: bool) -> None:
+    import watchfiles
+
+    click.echo("watching for changes; Ctrl-C ends it")
+    for _ in watchfiles.watch(*(source.schema for source in sources), raise_interrupt=False):
+        for source in sources:
+            try:
+                _generate(source, force=force)
+            except Refused as error:
+                error.show()
+
+
+@contextlib.contextmanager
+def _schema_errors() -> Iterator[None]:
+    """Prints every error of a refused schema and exits with 2."""
+    from generators.diagnostics import SchemaError
+
+    try:
+        yield
+    except SchemaError as error:
+        for diagnostic in error.diagnostics:
+            click.echo(str(diagnostic), err=True)
+        count = len(error.diagnostics)
+        raise Refused(f"{count} error{'s' if count > 1 else ''} in the schema; nothing was written") from error
+
+
+@cli.command()
+@click.pass_obj
+def ir(project: Path) -> None:
+    """Print the schema's intermediate representation as JSON."""
+    import json
+
+    from generators import pipeline
+    from generators.ir import to_json
+
+    with _schema_errors():
+        schema = pipeline.load(_sources(project)[-1])
+    click.echo(json.dumps(to_json(schema), indent=1, ensure_ascii=False))
+
+
+def _settings(project: Path, **given: Any) -> Settings:
+    from runtime.config import ConfigError, load
+
+    try:
+        return load(project, **given)
+    except ConfigError as error:
+        raise Refused(str(error)) from error
+
+
+@contextlib.contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Turns what an operator can mend into one line and exit code 2."""
+    from runtime.bundle import NotCreated
+    from runtime.leases import NoFreeNode
+    from runtime.project import NotAProject
+    from runtime.rpc.dispatcher import BindingError
+    from runtime.rpc.service import MissingMethods
+    from runtime.sql.errors import SqlError
+    from runtime.sql.urls import InvalidUrl
+
+    try:
+        yield
+    except (BindingError, InvalidUrl, MissingMethods, NoFreeNode, NotAProject, NotCreated, OSError, SqlError) as error:
+        if _debugging():
+            raise
+        raise Refused(str(error)) from error
+
+
+def _debugging() -> bool:
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.find_root().params.get("debug"))
+
+
+@cli.group()
+def db() -> None:
+    """The SQL databases."""
+
+
+@db.command("create")
+@click.pass_obj
+def db_create(project: Path) -> None:
+    """Create what the SQL engine lacks: databases, tables, indexes. Changes nothing that exists."""
+    import asyncio
+
+    from runtime.bundle import create_tables
+    from runtime.project import parts
+
+    settings = _settings(project)
+    with _one_line_errors():
+        made = asyncio.run(create_tables(settings, parts(project)))
+    for table in made:
+        click.echo(f"created {table}")
+    click.echo(f"{len(made)} tables created" if made else "every table is there already")
+
+
+@cli.command()
+@click.option("--host", help="Address to listen on (127.0.0.1).")
+@click.option("--port", type=int, help="Port to listen on, 0 for a free one (8650).")
+@click.pass_obj
+def serve(project: Path, host: str | None, port: int | None) -> None:
+    """Serve every service over HTTP and the WebSocket until SIGTERM or Ctrl-C."""
+    settings = _settings(project, host=host, port=port)
+    with _one_line_errors():
+        from runtime import bundle
+        from runtime.project import build, parts
+
+        made = parts(project)
+        bundle.run(settings, made, build(project), announce=lambda url: _announce(url, settings, made))
+
+
+def _announce(url: str, settings: Settings, parts: Parts) -> None:
+    click.echo(f"listening on {url}")
+    where = f"{settings.state}/" if settings.is_embedded else "in the SQL server"
+    click.echo(f"  services   {url}/        health {url}/readyz   metrics {url}/metrics")
+    click.echo(f"  WebSocket  {url.replace('http', 'ws', 1)}/ws")
+    click.echo(f"  state      {where}")
+    first = next((method.path for base in parts.services for method in base.methods), None)
+    if first is not None:
+        click.echo("try, in another terminal:")
+        click.echo(f"  sun call {first} '{{}}' --url {url}")
+
+
+@cli.command()
+@click.argument("method")
+@click.argument("body", default="{}")
+@click.option("--url", default="http://127.0.0.1:8650", show_default=True, help="http://… or ws://…/ws")
+@click.option("--token", default="", envvar="SUN_TOKEN", help="A session's token; SUN_TOKEN works too, and no process list shows it.")
+@click.option("--timeout", "timeout_ms", type=click.IntRange(1), help="Milliseconds.")
+def call(method: str, body: str, url: str, token: str, timeout_ms: int | None) -> None:
+    """Call METHOD (package.Service/Method) with the JSON BODY and print the reply as JSON.
+
+    An error is printed with its code and its details, and the exit code is 1.
+    """
+    import asyncio
+    import json
+
+    from runtime.rpc.connect import error_to_json
+    from runtime.rpc.errors import RpcError
+    from runtime.rpc.transports.dynamic import call_json
+
+    try:
+        reply = asyncio.run(call_json(url, method.lstrip("/"), body, token, timeout_ms))
+    except RpcError as error:
+        click.echo(f"sun: {error.code.text}: {error.message}", err=True)
+        if error.details:
+            details = json.loads(error_to_json(error))["details"]
+            click.echo(json.dumps(details, indent=2, ensure_ascii=False), err=True)
+        sys.exit(1)
+    click.echo(json.dumps(json.loads(reply), indent=2, ensure_ascii=False))
+
+
+@cli.command()
+@click.pass_obj
+def shell(project: Path) -> None:
+    """Open a Python prompt with the database and the generated DAOs."""
+    import code
+
+    from runtime.project import load, parts
+    from runtime.sql.sync import connect_sync
+
+    settings = _settings(project)
+    with _one_line_errors():
+        databases = [name for name in parts(project).tables if (project / "generated" / "sql" / name).is_dir()]
+        names: dict[str, Any] = {name: load(project, f"generated.sql.{name}") for name in databases}
+        database = connect_sync(settings.database_url, connect_timeout_ms=settings.connect_timeout_ms)
+    names["db"] = database
+    banner = f"db.run(query) runs a query; the generated tables are in {', '.join(databases)}."
+    try:
+        code.interact(banner=banner, local=names, exitmsg="")
+    finally:
+        database.close()
+
+
+@cli.command()
+@click.pass_obj
+def doctor(project: Path) -> None:
+    """Check configuration, generated files, handlers and engines, and say what to mend."""
+    from runtime.doctor import examine
+
+    settings = _settings(project)
+    failed = False
+    for name, problem in examine(settings):
+        failed = failed or problem is not None
+        click.echo(f"{'ok  ' if problem is None else 'MEND'}  {name}" + (f": {problem}" if problem else ""))
+    for source in _sources(project):
+        problem = _drift_summary(source)
+        failed = failed or problem is not None
+        click.echo(f"{'ok  ' if problem is None else 'MEND'}  {source.folder}" + (f": {problem}" if problem else ""))
+    sys.exit(1 if failed else 0)
+
+
+def _drift_summary(source: Source) -> str | None:
+    from generators import pipeline
+    from generators.diagnostics import SchemaError
+
+    try:
+        differences = pipeline.drift(source)
+    except SchemaError as error:
+        return f"the schema has {len(error.diagnostics)} errors: {error.diagnostics[0]}"
+    return f"{len(differences)} files differ from the schema: run `sun generate`" if differences else None
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def init(folder: Path) -> None:
+    """Make a small project in FOLDER: one table, one service, one handler, one test."""
+    from generators import pipeline, scaffold
+
+    try:
+        made = scaffold.make(folder)
+    except FileExistsError as error:
+        raise Refused(str(error)) from error
+    for path in made:
+        click.echo(f"wrote {folder / path}")
+    for source in pipeline.sources(folder):
+        _generate(source, force=False)
+    click.echo(f"next:\n  cd {folder}\n  sun serve")
+
+
+def main() -> None:
+    """The console script: no traceback for what one line can say, unless --debug asks for it."""
+    try:
+        cli(prog_name="sun")
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        click.echo(f"sun: unexpected {type(error).__name__}: {error} (--debug prints the traceback)", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

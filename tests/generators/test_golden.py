@@ -1,0 +1,44 @@
+"""What `sun generate` makes of whole schemas, good and bad: one folder of tests/golden a case, compared to the letter."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import sun
+from generators.writer import MANIFEST
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+CASES = sorted(folder.name for folder in GOLDEN.iterdir() if (folder / "schema").is_dir())
+UPDATE = bool(os.environ.get("SUN_TEST_UPDATE_GOLDEN"))
+
+
+def tree(folder: Path) -> dict[str, str]:
+    files = (file for file in folder.rglob("*") if file.is_file() and file.name != MANIFEST)
+    return {file.relative_to(folder).as_posix(): file.read_text("utf-8") for file in files}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_golden(case: str, tmp_path: Path) -> None:
+    source = GOLDEN / case
+    shutil.copytree(source / "schema", tmp_path / "schema")
+    result = CliRunner().invoke(sun.cli, ["--project", str(tmp_path), "generate"])
+    made = tree(tmp_path / "generated")
+    if UPDATE:
+        shutil.rmtree(source / "expected", ignore_errors=True)
+        (source / "stderr.txt").unlink(missing_ok=True)
+        if result.exit_code == 0:
+            shutil.copytree(tmp_path / "generated", source / "expected", ignore=shutil.ignore_patterns(MANIFEST))
+        else:
+            (source / "stderr.txt").write_text(result.stderr, "utf-8")
+    if (source / "stderr.txt").exists():
+        assert result.stderr == (source / "stderr.txt").read_text("utf-8")
+        assert result.exit_code == 2
+        assert not made, "a broken schema must leave nothing behind"
+    else:
+        assert result.exit_code == 0, result.output
+        assert made == tree(source / "expected")

@@ -1,0 +1,28 @@
+-- One column of every type.
+
+CREATE TABLE sampler (
+  id      BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  flag    BOOL NOT NULL DEFAULT TRUE,
+  tiny    TINYINT NOT NULL DEFAULT -1,
+  small   SMALLINT UNSIGNED NOT NULL DEFAULT 7,
+  medium  MEDIUMINT NOT NULL DEFAULT 0,
+  big     BIGINT NOT NULL DEFAULT 9000000000,
+  money   DECIMAL(12,2) NOT NULL DEFAULT 1.50,
+  ratio   DOUBLE NOT NULL DEFAULT 0.5,
+  single  FLOAT DEFAULT NULL,
+  code    CHAR(3) NOT NULL DEFAULT 'abc',
+  name    VARCHAR(50) NOT NULL COMMENT 'Shown to people.',
+  body    TEXT NOT NULL,
+  raw     VARBINARY(16) NOT NULL,
+  picture BLOB DEFAULT NULL,
+  born    DATE DEFAULT NULL,
+  length  TIME(3) DEFAULT NULL,
+  local   DATETIME(6) DEFAULT NULL,
+  made    TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
+  vintage YEAR DEFAULT NULL,
+  extra   JSON DEFAULT NULL,
+  colour  ENUM('red','green') NOT NULL DEFAULT 'red',
+  days    SET('mon','tue') NOT NULL,
+  mask    BIT(12) DEFAULT NULL,
+  total   DECIMAL(14,2) GENERATED ALWAYS AS (money * 2) STORED
+) COMMENT='Everything at once.';
