@@ -44,7 +44,7 @@ def cli(context: click.Context, project: Path, debug: bool) -> None:
 
 
 @cli.command()
-@click.option("--check", is_flag=True, help="Write nothing; exit with 1 and print diffs where files differ from the schema.")
+@click.option("--check", is_flag=True, help="Write nothing; print how files differ from the schema, exit 1 if any.")
 @click.option("--watch", is_flag=True, help="Stay, and generate again after each change of the schema.")
 @click.option("--force", is_flag=True, help="Overwrite generated files that were edited by hand.")
 @click.pass_obj
@@ -229,7 +229,9 @@ def _announce(url: str, settings: Settings, parts: Parts) -> None:
 @click.argument("method")
 @click.argument("body", default="{}")
 @click.option("--url", default="http://127.0.0.1:8650", show_default=True, help="http://… or ws://…/ws")
-@click.option("--token", default="", envvar="SUN_TOKEN", help="A session's token; SUN_TOKEN works too, and no process list shows it.")
+@click.option(
+    "--token", default="", envvar="SUN_TOKEN", help="A session's token, or SUN_TOKEN, which no process list shows."
+)
 @click.option("--timeout", "timeout_ms", type=click.IntRange(1), help="Milliseconds.")
 def call(method: str, body: str, url: str, token: str, timeout_ms: int | None) -> None:
     """Call METHOD (package.Service/Method) with the JSON BODY and print the reply as JSON.

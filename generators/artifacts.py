@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a schema's output belongs. `package` is its import name; `source` the schema's folder as printed in headers.
+    """Where a schema's output belongs.
+
+    `package` is its import name; `source` the schema's folder as printed in headers.
 
     `imported` maps the path of each proto file of other targets to the package that holds its messages.
     """

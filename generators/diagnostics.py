@@ -1,4 +1,7 @@
-"""What is wrong with a schema, and where: positions, diagnostics and their collector. Not for failures of the tool itself."""
+"""What is wrong with a schema, and where: positions, diagnostics and their collector.
+
+Not for failures of the tool itself.
+"""
 
 from __future__ import annotations
 

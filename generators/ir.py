@@ -1,7 +1,9 @@
-"""The one model between schema files and generated files: frozen values for SQL and protobuf, over one lattice of types.
+"""The one model between schema files and generated files.
 
-Parsers build it, walkers read it, `sun ir` prints it. It holds what the schema says and nothing of how Python or an engine
-spells it. CQL joins as `Keyspace` beside `Database`, over the same types.
+Frozen values for SQL and protobuf, over one lattice of types.
+
+Parsers build it, walkers read it, `sun ir` prints it. It holds what the schema says and nothing of how Python or an
+engine spells it. CQL joins as `Keyspace` beside `Database`, over the same types.
 """
 
 from __future__ import annotations
@@ -328,7 +330,10 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class ProtoFile:
-    """One `.proto` file. `path` is its import name; `descriptor` its serialized FileDescriptorProto, without comments."""
+    """One `.proto` file.
+
+    `path` is its import name; `descriptor` its serialized FileDescriptorProto, without comments.
+    """
 
     path: str
     package: str
@@ -346,7 +351,10 @@ class ProtoFile:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """Everything a target's walkers see. `imported` are proto files of other targets (the framework's), by import name."""
+    """Everything a target's walkers see.
+
+    `imported` are proto files of other targets (the framework's), by import name.
+    """
 
     databases: tuple[Database, ...] = ()
     protos: tuple[ProtoFile, ...] = ()
@@ -354,12 +362,17 @@ class Schema:
 
 
 def to_json(value: Any) -> Any:
-    """The IR as JSON-ready values: dataclasses become objects with their `kind`, and fields at their default are left out."""
+    """The IR as JSON-ready values.
+
+    Dataclasses become objects with their `kind`, and fields at their default are left out.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: (getattr(value, f.name), f.default) for f in dataclasses.fields(value)}
         if isinstance(value, Position):
             return str(value)
-        shown = {name: to_json(item) for name, (item, default) in fields.items() if item != default and name != "descriptor"}
+        shown = {
+            name: to_json(item) for name, (item, default) in fields.items() if item != default and name != "descriptor"
+        }
         return {"kind": type(value).__name__} | shown
     if isinstance(value, tuple):
         return [to_json(item) for item in cast("tuple[Any, ...]", value)]

@@ -1,4 +1,7 @@
-"""From a project's folder to its generated files: find the targets, parse, check, walk, format; then write or compare."""
+"""From a project's folder to its generated files: find the targets, parse, check, walk, format.
+
+Then write or compare.
+"""
 
 from __future__ import annotations
 

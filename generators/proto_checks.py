@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,6 +13,9 @@ from generators.proto_text import count, literal, row
 
 # A loop over items ends once this many violations are known: a large request must not cost its multiple in memory.
 ENOUGH = 100
+
+# An escaped character, a class of characters, where `$` is itself, or any other character.
+_TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", re.DOTALL)
 
 _NO_RULES = ir.FieldRules()
 
@@ -159,8 +163,18 @@ class Planner:
     def _pattern(self, path: str, text: str) -> str:
         if text not in self._patterns:
             field = path.removeprefix('f"{path}').split("[")[0].rstrip('"')
-            self._patterns[text] = Pattern(self._imports.fresh(f"_{field.upper()}"), literal(text))
+            self._patterns[text] = Pattern(self._imports.fresh(f"_{field.upper()}"), literal(end_of_text(text)))
         return self._patterns[text].name
+
+
+def end_of_text(pattern: str) -> str:
+    r"""The pattern with `\Z` for `$`: in protovalidate `$` is the end, while Python's also lets a newline pass before it.
+
+    With the flag `m`, where `$` means the end of a line in both, the pattern stays as it is.
+    """
+    if re.search(r"\(\?[a-z]*m", pattern):
+        return pattern
+    return _TOKEN.sub(lambda token: r"\Z" if token[0] == "$" else token[0], pattern)
 
 
 def _sizes(value: str, path: str, rules: ir.FieldRules) -> Iterator[Step]:

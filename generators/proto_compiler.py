@@ -35,7 +35,7 @@ class Compiled:
 
 def compile_protos(folder: Path, includes: Sequence[Path], shown: str, diagnostics: Diagnostics) -> Compiled:
     """Every `.proto` below `folder`. Errors and warnings of protoc become diagnostics, placed under `shown`."""
-    names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*.proto"))
+    names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*.proto") if file.is_file())
     if not names:
         return Compiled((), frozenset(), True)
     roots = [folder, *includes]

@@ -46,7 +46,14 @@ def parse_protos(
     own: list[_File] = []
     imported: list[ir.ProtoFile] = []
     for descriptor in compiled.files:
-        if descriptor.name in compiled.own:
+        if descriptor.name in options.refused:
+            if reason := options.refused[descriptor.name]:
+                # protoc does not see every conflict between files that do not import each other.
+                where = shown if descriptor.name in compiled.own else ""
+                position = Source(descriptor, f"{where}/{descriptor.name}".lstrip("/"), None).position()
+                text = f"the file conflicts with another one of the schema: {reason}"
+                diagnostics.error(position, "conflict", text)
+        elif descriptor.name in compiled.own:
             source = Source(descriptor, f"{shown}/{descriptor.name}", folder / descriptor.name)
             own.append(_File(descriptor, source, options, diagnostics))
         else:
@@ -54,7 +61,7 @@ def parse_protos(
     files = [file.read() for file in own]
     declared = {each.full_name: each for file in (*files, *imported) for each in messages(file.messages)}
     for file in own:
-        file.check_errors(declared, complete=compiled.complete)
+        file.check_errors(declared, complete=compiled.complete and not options.refused)
     return _sorted(files), _sorted(imported)
 
 
@@ -76,8 +83,15 @@ class _Options:
         self.pool = DescriptorPool()
         if all(file.name != DESCRIPTOR_PROTO.name for file in files):
             self.pool.AddSerializedFile(DESCRIPTOR_PROTO.serialized_pb)
+        self.refused: dict[str, str] = {}
         for file in files:
-            self.pool.AddSerializedFile(_stripped(file))
+            if not self.refused.keys().isdisjoint(file.dependency):
+                self.refused[file.name] = ""  # only follows from what was said
+                continue
+            try:
+                self.pool.AddSerializedFile(_stripped(file))
+            except TypeError as error:
+                self.refused[file.name] = str(error).removeprefix("Couldn't build proto file into descriptor pool: ")
 
     def read(self, options: Message, extension: str) -> Any:
         """The message that this option holds, None where it is not set. Any: its class exists in this pool only."""

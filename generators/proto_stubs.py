@@ -302,7 +302,7 @@ class _Stub:
         taken = {field.name for field in fields}
         receiver = "self"
         while receiver in taken:
-            receiver += "_"
+            receiver = f"_{receiver}"
         return _Message(
             name=message.name,
             receiver=receiver,

@@ -1,8 +1,8 @@
 """How names of a schema become Python names. One rule, so that a reader can predict each name.
 
 A character that Python does not allow becomes `_`. A name that would start with a digit or an underscore gets a prefix
-(`c` for a column, `t` for a table). A keyword, or a name that generated code itself needs in that place, gets a trailing
-underscore. Two names that become the same are an error, never renamed in silence.
+(`c` for a column, `t` for a table). A keyword, or a name that generated code itself needs in that place, gets a
+trailing underscore. Two names that become the same are an error, never renamed in silence.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import re
 DAO_NAMES = frozenset(
     """
     all avg average bool bulk bytes cache cached count datetime decimal delete distinct everywhere exists first float
-    frozenset get get_many group_by increment insert insert_if_absent insert_many int list load max min one order_by preload
-    raw select set sql str stream sum t table tuple types update update_row upsert upsert_many values where
+    frozenset get get_many group_by increment insert insert_if_absent insert_many int list load max min one order_by
+    preload raw select set sql str stream sum t table tuple types update update_row upsert upsert_many values where
     after before limit cls self
     """.split()
 )
@@ -51,7 +51,10 @@ def table_class(name: str) -> str:
 
 
 def finder(table: str, key: str, columns: list[str]) -> str:
-    """The finder of a key: `post_by_user` of table `post` → `by_user`; `idx_phone` → `by_phone`; a key named as its column → `by_` it."""
+    """The finder of a key: `post_by_user` of table `post` → `by_user`; `idx_phone` → `by_phone`.
+
+    A key named as its column → `by_` it.
+    """
     rest = key
     for prefix in (f"{table}_", "idx_", "ix_", "uk_", "uq_", "key_", "index_"):
         rest = rest.removeprefix(prefix)

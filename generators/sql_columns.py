@@ -200,7 +200,7 @@ class _ColumnReader:
         token = self.reader.peek()
         assert token is not None
         if token.is_word("REFERENCES"):
-            text = "some engines ignore REFERENCES in a column: write FOREIGN KEY (…) REFERENCES … on a line of its own"
+            text = "some engines ignore REFERENCES in a column: write a FOREIGN KEY on its own line"
             return Refused(token.start, "unsupported", text)
         if token.is_word(*_NOT_PORTABLE):
             text = f"{token.text.upper()} has no equal on every engine: leave it out of `{self.name.value}`"
@@ -237,7 +237,7 @@ class _ColumnReader:
         if charset in ("latin1", "ascii") and order != "bin":
             order = "general_ci"
         if charset not in _CHARSETS or order not in _ORDERS:
-            text = f"collation `{self.collation}` is not supported: use utf8mb4_bin or one of utf8mb4's that end in _ci"
+            text = f"collation `{self.collation}` is not supported: use utf8mb4_bin or utf8mb4_general_ci"
             raise Refused(place, "unsupported", text)
         return replace(sql_type, collation=f"utf8mb4_{order}")
 

@@ -139,7 +139,7 @@ def _foreign_key(reader: Reader, place: int, constraint: str | None) -> ForeignK
     table_place = reader.here
     table = reader.name("a table").value
     if reader.accept_symbol("."):
-        text = "a foreign key can't cross logical databases, since each may live on its own server: leave it out"
+        text = "a foreign key can't cross databases, which may live on different servers: leave it out"
         raise Refused(table_place, "unsupported", text)
     targets = _names(reader)
     if len(targets) != len(columns):

@@ -126,6 +126,9 @@ def check_name(token: Token, what: str) -> None:
         raise Refused(token.start, "bad-name", text)
     if not name.isprintable():
         raise Refused(token.start, "bad-name", f"the name of {what} holds a control character: leave it out")
+    if max(name) > "\uffff":
+        text = f"`{token.shown}` can't name {what}: MySQL's names have no characters beyond U+FFFF"
+        raise Refused(token.start, "bad-name", text)
 
 
 def split(tokens: Sequence[Token]) -> list[list[Token]]:
@@ -147,5 +150,5 @@ def is_column(tokens: Sequence[Token]) -> bool:
 
 
 def check_refused(place: int) -> Refused:
-    text = "CHECK constraints are not carried to every engine yet: check the value in the handler and leave this out"
+    text = "CHECK is not carried to every engine: check the value in the handler instead"
     return Refused(place, "unsupported", text)

@@ -1,4 +1,7 @@
-"""From the IR of SQL to Python: a row class, a DAO and its finders for each table, and the tables' DDL for each engine."""
+"""From the IR of SQL to Python.
+
+A row class, a DAO and its finders for each table, and the tables' DDL for each engine.
+"""
 
 from __future__ import annotations
 
@@ -170,7 +173,7 @@ def _enums(file: ir.ProtoFile) -> list[ir.Enum]:
 def docstring(text: str) -> str:
     """`text` as it can stand between triple quotes."""
     escaped = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"').strip()
-    return f"{escaped[:-1]}\\\"" if escaped.endswith('"') else escaped
+    return f'{escaped[:-1]}\\"' if escaped.endswith('"') else escaped
 
 
 def _columns(key: ir.Key) -> list[str]:
@@ -230,7 +233,10 @@ def _finders(table: ir.Table, fields: dict[str, FieldView], key: tuple[FieldView
 
 
 def _page(name: str, columns: tuple[FieldView, ...], key: tuple[FieldView, ...], origin: str) -> FinderView:
-    """The last column orders the page and the primary key settles ties; a single or nullable column is compared instead."""
+    """The last column orders the page and the primary key settles ties.
+
+    A single or nullable column is compared instead.
+    """
     last = columns[-1]
     if len(columns) == 1 or last.column.nullable:
         equal, order = columns, ()
@@ -242,7 +248,11 @@ def _page(name: str, columns: tuple[FieldView, ...], key: tuple[FieldView, ...],
 
 def _field(column: ir.Column) -> FieldView:
     python, constructor = _types(column.type)
-    options = {"nullable": column.nullable, "auto": column.auto_increment, "writable=False": column.generated is not None}
+    options = {
+        "nullable": column.nullable,
+        "auto": column.auto_increment,
+        "writable=False": column.generated is not None,
+    }
     arguments = "".join(f", {name if '=' in name else f'{name}=True'}" for name, given in options.items() if given)
     return FieldView(
         column=column,

@@ -1,4 +1,7 @@
-"""The Jinja2 environment of every walker. Templates hold loops; whatever needs a decision is decided before they run."""
+"""The Jinja2 environment of every walker.
+
+Templates hold loops; whatever needs a decision is decided before they run.
+"""
 
 from __future__ import annotations
 

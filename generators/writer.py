@@ -1,4 +1,7 @@
-"""Puts artifacts on the disk, and nothing else: compares first, refuses to lose a person's edits, replaces files atomically."""
+"""Puts artifacts on the disk, and nothing else.
+
+Compares first, refuses to lose a person's edits, replaces files atomically.
+"""
 
 from __future__ import annotations
 
@@ -176,7 +179,10 @@ def replace(file: Path, text: str) -> None:
 
 
 def input_digest(files: Mapping[str, Path], versions: Iterable[str]) -> str:
-    """One hash over the names and contents of everything the output follows from; names do not depend on the machine."""
+    """One hash over the names and contents of everything the output follows from.
+
+    Names do not depend on the machine.
+    """
     whole = hashlib.sha256("\n".join(versions).encode())
     for name in sorted(files):
         data = files[name].read_bytes()

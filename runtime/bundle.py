@@ -1,4 +1,7 @@
-"""One process of Sun from settings to a clean exit: connect, create or check the tables, lease a node number, serve, drain."""
+"""One process of Sun from settings to a clean exit.
+
+Connect, create or check the tables, lease a node number, serve, drain.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +30,8 @@ from runtime.sql.database import Database, connect
 class Parts:
     """What generation made of the schemas, the framework's and the project's.
 
-    `tables` names the tables of each logical database; `ddl` are the folders that hold a folder of DDL for each dialect;
-    `services` are the bases that need a handler.
+    `tables` names the tables of each logical database; `ddl` are the folders that hold a folder of DDL for each
+    dialect; `services` are the bases that need a handler.
     """
 
     tables: Mapping[str, Sequence[str]]

@@ -6,6 +6,7 @@ import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -35,17 +36,19 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SUN_", extra="forbid", frozen=True)
 
     project: Path = Path()
-    data_dir: Path = Field(Path(".sun"), description="where the embedded engines keep their files")
-    sql_url: SecretStr = Field(SecretStr(""), description="sqlite:///… or mysql://…; empty for the embedded default")
-    host: str = Field("127.0.0.1", description="address to listen on")
-    port: int = Field(8650, ge=0, le=65535, description="0 for a free one")
-    origins: Names = Field((), description="browser origins let in besides the server's own")
-    trusted_proxies: Names = Field((), description="addresses whose X-Forwarded-For is believed")
-    max_message_bytes: int = Field(4 << 20, ge=1024, description="of one request or frame, after inflation")
-    max_timeout_ms: int = Field(30_000, ge=1, description="of one call, whatever its client asks for")
-    drain_timeout_ms: int = Field(10_000, ge=0, description="how long SIGTERM waits for calls under way")
-    pool_size: int = Field(10, ge=1, le=1000, description="connections to the SQL server")
-    connect_timeout_ms: int = Field(5_000, ge=1, description="to reach an engine")
+    data_dir: Path = Field(default=Path(".sun"), description="where the embedded engines keep their files")
+    sql_url: SecretStr = Field(
+        default=SecretStr(""), description="sqlite:///… or mysql://…; empty for the embedded default"
+    )
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=8650, ge=0, le=65535, description="0 for a free one")
+    origins: Names = Field(default=(), description="browser origins let in besides the server's own")
+    trusted_proxies: Names = Field(default=(), description="addresses whose X-Forwarded-For is believed")
+    max_message_bytes: int = Field(default=4 << 20, ge=1024, description="of one request or frame, after inflation")
+    max_timeout_ms: int = Field(default=30_000, ge=1, description="of one call, whatever its client asks for")
+    drain_timeout_ms: int = Field(default=10_000, ge=0, description="how long SIGTERM waits for calls under way")
+    pool_size: int = Field(default=10, ge=1, le=1000, description="connections to the SQL server")
+    connect_timeout_ms: int = Field(default=5_000, ge=1, description="to reach an engine")
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -69,7 +72,7 @@ class Settings(BaseSettings):
     @property
     def database_url(self) -> str:
         """The URL of the SQL engine, which may hold a password."""
-        return self.sql_url.get_secret_value() or f"sqlite:///{self.state / 'sun.db'}"
+        return self.sql_url.get_secret_value() or f"sqlite:///{quote(str(self.state / 'sun.db'))}"
 
     @property
     def is_embedded(self) -> bool:
@@ -83,7 +86,11 @@ def load(project: Path, **given: Any) -> Settings:
     """
     known = {f"SUN_{name.upper()}" for name in Settings.model_fields if name != "project"}
     for name in sorted(os.environ):
-        if name.startswith("SUN_") and name not in known and not name.startswith(("SUN_TEST_", "SUN_REQUIRE_", "SUN_SERVERS_")):
+        if (
+            name.startswith("SUN_")
+            and name not in known
+            and not name.startswith(("SUN_TEST_", "SUN_REQUIRE_", "SUN_SERVERS_"))
+        ):
             raise ConfigError(f"{name}: there is no such setting; known are {', '.join(sorted(known))}")
     try:
         return Settings(project=project, **{name: value for name, value in given.items() if value is not None})

@@ -1,4 +1,4 @@
-"""Packages whose names are imported at first use (PEP 562), so that a large generated tree costs nothing until it is needed."""
+"""Packages whose names are imported at first use (PEP 562), so that a large generated tree costs nothing before."""
 
 from __future__ import annotations
 

@@ -1,18 +1,18 @@
-"""For tests of a project: all its services in this process, on a database of their own, called through generated clients."""
+"""For tests of a project.
+
+Its services in this process, on a database of their own, called through generated clients.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import SecretStr
-
-from runtime import project
+from runtime import config, project
 from runtime.app import Platform
 from runtime.bundle import Anonymous, Build, gateway_settings
-from runtime.config import Settings
 from runtime.leases import leased_ids
 from runtime.rpc.dispatcher import Dispatcher
 from runtime.rpc.transports.in_process import InProcessTransport
@@ -36,11 +36,11 @@ class Application:
 
 
 @asynccontextmanager
-async def application(folder: Path, build: Build | None = None, url: str = MEMORY) -> AsyncIterator[Application]:
+async def application(folder: Path, build: Build | None = None, url: str = MEMORY) -> AsyncGenerator[Application]:
     """The project of a folder, with tables made in the database of `url`, until the block ends."""
     parts = project.parts(folder)
     make = build or project.build(folder)
-    settings = Settings(project=folder, sql_url=SecretStr(url))
+    settings = config.load(folder, sql_url=url)
     db = await connect(url)
     try:
         await create(db, parts.scripts(db.dialect.name))

@@ -74,11 +74,6 @@ class ConnectServer(httputil.HTTPServerConnectionDelegate):
     def next_call_id(self) -> str:
         return f"{self._call_prefix}-{next(self._call_ids):x}"
 
-    def origin_allowed(self, origin: str, host: str) -> bool:
-        """Whether scripts of this origin may call; those of the gateway's own host may."""
-        allowed = self.settings.allowed_origins
-        return origin in allowed or "*" in allowed or origin.partition("://")[2].lower() == host.lower()
-
     def sweep(self, now: float) -> None:
         """Closes connections whose request body is late. `now` is on the event loop's clock."""
         limit_s = self.settings.body_timeout_ms / 1000
@@ -303,7 +298,9 @@ class Exchange(httputil.HTTPMessageDelegate):
                 headers["Content-Encoding"] = "gzip"
             headers["Content-Length"] = str(len(body))
         origin = self._headers.get("Origin")
-        if origin is not None and self._server.origin_allowed(origin, self._headers.get("Host", "")):
+        if origin is not None and origin_allowed(
+            origin, self._headers.get("Host", ""), self._server.settings.allowed_origins
+        ):
             headers["Access-Control-Allow-Origin"] = origin
             headers["Vary"] = "Origin"
         else:
@@ -333,6 +330,11 @@ class Exchange(httputil.HTTPMessageDelegate):
             if coding.strip().lower() == "gzip":
                 return quality.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
         return False
+
+
+def origin_allowed(origin: str, host: str, allowed: Container[str]) -> bool:
+    """Whether scripts of this origin may call; those of the gateway's own `host`, as the request names it, may."""
+    return origin in allowed or "*" in allowed or origin.partition("://")[2].lower() == host.lower()
 
 
 def client_address(peer: str, forwarded_for: str, trusted: Container[str]) -> str:

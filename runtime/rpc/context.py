@@ -29,7 +29,10 @@ class Authenticator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """`deadline` is on the event loop's clock (seconds); `device` is what the client says of itself and proves nothing."""
+    """`deadline` is on the event loop's clock (seconds).
+
+    `device` is what the client says of itself and proves nothing.
+    """
 
     method: str
     identity: Identity | None
@@ -41,7 +44,11 @@ class Context:
 
     @property
     def user_id(self) -> int:
-        """The caller. Raises RpcError (unauthenticated) for an anonymous one; the gateway keeps those out unless the schema lets them in."""
+        """The caller.
+
+        Raises RpcError (unauthenticated) for an anonymous one; the gateway keeps those out unless the schema lets them
+        in.
+        """
         return self.signed_in.user_id
 
     @property

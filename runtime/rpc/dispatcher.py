@@ -13,8 +13,9 @@ import structlog
 from google.protobuf.message import Message
 from structlog.typing import FilteringBoundLogger
 
+from runtime.generated.rpc.sun.errors import BadRequest
 from runtime.metrics import Metrics
-from runtime.rpc.bad_request import BadRequest
+from runtime.rpc.bad_request import bad_request
 from runtime.rpc.codecs import Codec
 from runtime.rpc.context import Authenticator, Context, Identity
 from runtime.rpc.deadline import Deadline
@@ -180,7 +181,7 @@ class Dispatcher:
         if method.check is not None:
             violations = method.check(request)
             if violations:
-                raise BadRequest(violations)
+                raise bad_request(violations)
         log = cast(FilteringBoundLogger, structlog.get_logger(method=method.path, call_id=call_id))
         context = Context(method.path, identity, caller.address, caller.device, deadline, call_id, log)
         response = await handler(request, context)

@@ -1,4 +1,7 @@
-"""Coded errors: what a call fails with, on every transport. How each transport spells them is the transport's affair."""
+"""Coded errors: what a call fails with, on every transport.
+
+How each transport spells them is the transport's affair.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,10 @@ from google.protobuf.message import Message
 
 
 class Code(enum.Enum):
-    """The codes of the Connect protocol (https://connectrpc.com/docs/protocol#error-codes): name on the wire, gRPC number, HTTP status."""
+    """The codes of the Connect protocol (https://connectrpc.com/docs/protocol#error-codes).
+
+    Name on the wire, gRPC number, HTTP status.
+    """
 
     CANCELED = ("canceled", 1, 499)
     UNKNOWN = ("unknown", 2, 500)
@@ -60,7 +66,10 @@ class Detail:
 
 
 class RpcError(Exception):
-    """A call failed with a code. `message` is for people and reaches the caller: it holds no secret and nothing of the inside."""
+    """A call failed with a code.
+
+    `message` is for people and reaches the caller: it holds no secret and nothing of the inside.
+    """
 
     def __init__(self, code: Code, message: str, details: Iterable[Detail] = ()) -> None:
         super().__init__(f"{code.text}: {message}")
@@ -70,7 +79,9 @@ class RpcError(Exception):
 
 
 class DeclaredError(RpcError):
-    """Base of the errors that a schema declares with `option (sun.error)`; generated subclasses fill in the class variables.
+    """Base of the errors that a schema declares with `option (sun.error)`.
+
+    Generated subclasses fill in the class variables.
 
     `detail` is the declared message with its values, on the server as raised and on the client as received.
     """

@@ -1,4 +1,7 @@
-"""What generated services and clients stand on: methods as values, the service base, typed calls, the transport they run on."""
+"""What generated services and clients stand on.
+
+Methods as values, the service base, typed calls, the transport they run on.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,10 @@ class Violation(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Method(Generic[Q, A]):
-    """One method of a service, as generated. `path` is `sun.v1.SocialService/AddPost`, `attribute` the Python name `add_post`."""
+    """One method of a service, as generated.
+
+    `path` is `sun.v1.SocialService/AddPost`, `attribute` the Python name `add_post`.
+    """
 
     path: str
     attribute: str
@@ -53,7 +59,10 @@ class MissingMethods(TypeError):
 
 
 class Service(abc.ABC):
-    """Base of the generated service bases. Making an instance of a subclass that leaves a method out raises MissingMethods."""
+    """Base of the generated service bases.
+
+    Making an instance of a subclass that leaves a method out raises MissingMethods.
+    """
 
     service_name: ClassVar[str]
     methods: ClassVar[tuple[Method[Any, Any], ...]]

@@ -17,7 +17,7 @@ from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketHandler
 
 from runtime.rpc.close_codes import CloseCode
-from runtime.rpc.connect_http import client_address
+from runtime.rpc.connect_http import client_address, origin_allowed
 from runtime.rpc.dispatcher import Caller, Dispatcher
 from runtime.rpc.errors import Code, RpcError
 from runtime.rpc.settings import GatewaySettings
@@ -139,8 +139,7 @@ class Socket(WebSocketHandler):
             cast(Any, self).finish("too many connections\n")
 
     def check_origin(self, origin: str) -> bool:
-        allowed = self._limits.allowed_origins
-        return origin in allowed or "*" in allowed
+        return origin_allowed(origin, self.request.headers.get("Host", ""), self._limits.allowed_origins)
 
     def select_subprotocol(self, subprotocols: list[str]) -> str | None:
         return next((name for name in subprotocols if name in WIRES), None)

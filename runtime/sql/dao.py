@@ -1,4 +1,7 @@
-"""What every generated DAO stands on: access by condition, writes, and finders by key. Each method returns a value; a Database runs it."""
+"""What every generated DAO stands on: access by condition, writes, and finders by key.
+
+Each method returns a value; a Database runs it.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,10 @@ _BATCH_BYTES = 4 << 20
 
 
 class Dao(Generic[R]):
-    """Access to one table. Generated subclasses add its columns, its `get`, a finder for each key, and a typed `update`."""
+    """Access to one table.
+
+    Generated subclasses add its columns, its `get`, a finder for each key, and a typed `update`.
+    """
 
     table: ClassVar[Table[Any]]
 
@@ -87,7 +93,9 @@ class Finder(Generic[R]):
 
     __slots__ = ("_columns", "_order", "_statement", "_table")
 
-    def __init__(self, table: Table[R], columns: Sequence[Column[R, Any]], order: Sequence[Column[R, Any]] = ()) -> None:
+    def __init__(
+        self, table: Table[R], columns: Sequence[Column[R, Any]], order: Sequence[Column[R, Any]] = ()
+    ) -> None:
         self._table = table
         self._columns = tuple(columns)
         self._order = tuple(order)
@@ -128,10 +136,15 @@ class Finder(Generic[R]):
 
 
 def _beyond(order: Sequence[Column[R, Any]], cursor: Any, *, upwards: bool) -> Condition[R]:
-    """Rows past the cursor in the order. `a <= x AND (a < x OR …)` rather than `(a, b) < (x, y)`, which MySQL runs without the index."""
+    """Rows past the cursor in the order.
+
+    `a <= x AND (a < x OR …)` rather than `(a, b) < (x, y)`, which MySQL runs without the index.
+    """
     values: tuple[Any, ...] = tuple(cursor) if len(order) > 1 else (cursor,)
     if len(values) != len(order):
-        raise ValueError(f"a cursor over {[column.name for column in order]} has {len(order)} values, not {len(values)}")
+        raise ValueError(
+            f"a cursor over {[column.name for column in order]} has {len(order)} values, not {len(values)}"
+        )
     column, value = order[0], values[0]
     past = column > value if upwards else column < value
     if len(order) == 1:
@@ -169,7 +182,8 @@ def _insert(table: Table[Any], verb: str, rows: int) -> Statement[int]:
             return insert_text(table.path, names, rows, dialect, key=key, guard=len(table.unique) > 0)
 
         def read(outcome: Outcome, dialect: Dialect) -> int:
-            # The engines count an upsert differently, MySQL's 2 for a changed row among them; a write that did not fail wrote all.
+            # The engines count an upsert differently, MySQL's 2 for a changed row among them; a write that did not
+            # fail wrote all.
             return outcome.last_id if verb == "insert" and table.auto else rows
 
         types = tuple(column.type for column in writable) * rows

@@ -24,7 +24,10 @@ class ConstraintViolation(SqlError):
 
 
 class UniqueViolation(ConstraintViolation):
-    """A row with this key exists. `table` is `sun.user`; `key` the key's name in the schema, `PRIMARY` for the primary key."""
+    """A row with this key exists.
+
+    `table` is `sun.user`; `key` the key's name in the schema, `PRIMARY` for the primary key.
+    """
 
     def __init__(self, table: str, key: str) -> None:
         super().__init__(f"{table}: a row with this {key} exists")

@@ -1,4 +1,7 @@
-"""Columns and the typed conditions made of them. Values only: the text they become is made by `runtime.sql.statements`."""
+"""Columns and the typed conditions made of them.
+
+Values only: the text they become is made by `runtime.sql.statements`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 Shape = tuple[Any, ...]
-"""A condition without its values: nested tuples of strings and numbers, hashable, the key under which its text is cached."""
+"""A condition without its values.
+
+Nested tuples of strings and numbers, hashable, the key under which its text is cached.
+"""
 
 
 @final
@@ -52,7 +58,10 @@ class Order(Generic[R]):
 
 @final
 class Column(Generic[R, T]):
-    """Column of table R with values T. Comparing it gives a Condition; a comparison with None is refused, `is_null()` says it."""
+    """Column of table R with values T.
+
+    Comparing it gives a Condition; a comparison with None is refused, `is_null()` says it.
+    """
 
     __slots__ = ("auto", "name", "nullable", "type", "writable")
 

@@ -26,7 +26,10 @@ class Query(Generic[T]):
     __slots__ = ()
 
     def resolve(self) -> tuple[Statement[T], tuple[Any, ...]]:
-        """The statement and its parameters. Raises UnsafeStatement, TypeError and ValueError for a query that may not run."""
+        """The statement and its parameters.
+
+        Raises UnsafeStatement, TypeError and ValueError for a query that may not run.
+        """
         raise NotImplementedError
 
 
@@ -136,7 +139,10 @@ class Select(Query[list[R]]):
     def resolve_as(
         self, kind: str, names: tuple[str, ...], read: Callable[[Outcome, Dialect], V]
     ) -> tuple[Statement[V], tuple[Any, ...]]:
-        """The statement that selects `names` and reads them with `read`; `kind` tells readers apart in the table's cache."""
+        """The statement that selects `names` and reads them with `read`.
+
+        `kind` tells readers apart in the table's cache.
+        """
         if self._offset is not None and self._limit is None:
             raise ValueError("offset() needs a limit()")
         table, order, for_update = self._table, self._order, self._for_update
@@ -155,7 +161,14 @@ class Select(Query[list[R]]):
 
             def render(dialect: Dialect) -> str:
                 return select_text(
-                    table.path, names, where, dialect, order=order, limit=limited, offset=skipping, for_update=for_update
+                    table.path,
+                    names,
+                    where,
+                    dialect,
+                    order=order,
+                    limit=limited,
+                    offset=skipping,
+                    for_update=for_update,
                 )
 
             statement = table.keep(key, Statement(table.name, render, read, types=table.types(where), short=short))
@@ -268,7 +281,7 @@ class Update(Query[int]):
         if not self._values and not self._increments:
             raise ValueError(f"update of {self._table.name} sets nothing")
         if both := self._values.keys() & self._increments.keys():
-            raise ValueError(f"update of {self._table.name} both sets and increments {sorted(both)[0]}")
+            raise ValueError(f"update of {self._table.name} both sets and increments {min(both)}")
         _refuse_unbounded("update", self._table, self._where, self._everywhere)
         table, values, increments = self._table, tuple(self._values), tuple(self._increments)
         where, params = _parts(self._where)

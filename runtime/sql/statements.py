@@ -1,4 +1,7 @@
-"""The text of statements: one `Statement` per shape of SQL, rendered once per dialect and kept. Knows nothing of connections."""
+"""The text of statements: one `Statement` per shape of SQL, rendered once per dialect and kept.
+
+Knows nothing of connections.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,9 @@ class Outcome:
 
 
 class Statement(Generic[T]):
-    """One shape of SQL with its reader. `short` marks reads bounded by a key or a small limit, which may run on the event loop.
+    """One shape of SQL with its reader.
+
+    `short` marks reads bounded by a key or a small limit, which may run on the event loop.
 
     `render` gives the text for a dialect; `types` are those of the parameters, in order; `read` makes the result.
     With `absorbs_duplicate` a UniqueViolation is no error: its result is that of no row, 0.
@@ -145,7 +150,10 @@ def insert_text(
     key: Sequence[str] = (),
     guard: bool = False,
 ) -> str:
-    """INSERT of `rows` rows; with `key`, an upsert on that primary key. `guard` says that the table has other unique keys."""
+    """INSERT of `rows` rows; with `key`, an upsert on that primary key.
+
+    `guard` says that the table has other unique keys.
+    """
     column = dialect.identifier
     group = "(" + ", ".join([dialect.placeholder] * len(columns)) + ")"
     text = f"INSERT INTO {dialect.table(*table)} ({', '.join(map(column, columns))}) VALUES {', '.join([group] * rows)}"
@@ -157,7 +165,8 @@ def insert_text(
         return f"{text} ON CONFLICT ({', '.join(map(column, key))}) DO UPDATE SET {changes}"
     changes = ", ".join(f"{column(name)} = VALUES({column(name)})" for name in changed)
     if guard:
-        # MySQL takes a duplicate of any unique key for the row to update. A NULL primary key, refused in strict mode, stops it
+        # MySQL takes a duplicate of any unique key for the row to update. A NULL primary key, refused in strict mode,
+        # stops it
         # where that row is another one.
         same = " AND ".join(f"{column(name)} = VALUES({column(name)})" for name in key)
         changes = f"{column(key[0])} = IF({same}, {column(key[0])}, NULL), {changes}"

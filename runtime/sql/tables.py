@@ -1,4 +1,7 @@
-"""What the runtime knows of one table: its row class, columns and keys, how rows are read, and its statements by shape."""
+"""What the runtime knows of one table.
+
+Its row class, columns and keys, how rows are read, and its statements by shape.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ _STATEMENTS = 1_024  # shapes kept for one table
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
-    """Base of the generated row classes: immutable, so that a row may be shared; `msgspec.structs.replace` makes a changed copy."""
+    """Base of the generated row classes: immutable, so that a row may be shared.
+
+    `msgspec.structs.replace` makes a changed copy.
+    """
 
 
 class Table(Generic[R]):

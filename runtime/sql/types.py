@@ -14,7 +14,10 @@ Convert = Callable[[Any], Any]
 
 
 class SqlType(Generic[T]):
-    """A column type. `encoders` and `decoders` hold a conversion by dialect name where the driver's own value differs."""
+    """A column type.
+
+    `encoders` and `decoders` hold a conversion by dialect name where the driver's own value differs.
+    """
 
     encoders: ClassVar[dict[str, Convert]] = {}
     decoders: ClassVar[dict[str, Convert]] = {}

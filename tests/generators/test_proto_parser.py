@@ -165,15 +165,20 @@ def test_protocs_errors_of_all_files_are_found_and_what_only_follows_is_not_said
     project.add("b.proto", 'syntax = "proto3";\nimport "a.proto";\nmessage B { A a = 1; }\n')
     project.add("c.proto", 'syntax = "proto3";\nimport "none.proto";\nmessage C { Nothing a = 1; }\n')
     project.add("d.proto", 'syntax = "proto3";\nmessage D { Missing a = 1;\n  Gone b = 2; }\n')
-    project.add("e.proto", HEAD + "service E { rpc Do(M) returns (M); }\nmessage M { string a = 1 [(sun.field).min_len = 1]; }\n")
+    project.add(
+        "e.proto",
+        HEAD + "service E { rpc Do(M) returns (M); }\nmessage M { string a = 1 [(sun.field).min_len = 1]; }\n",
+    )
     errors = project.errors()
     assert errors == [
         "a.proto:2:23: protoc: Expected field number.",
         'c.proto:2:1: protoc: Import "none.proto" was not found or had errors.',
         'd.proto:2:13: protoc: "Missing" is not defined.',
         'd.proto:3:3: protoc: "Gone" is not defined.',
-        "e.proto:4:17: missing-callers: method Do does not say who may call it: "
-        "add `option (sun.method).callers = CALLERS_USER`",
+        (
+            "e.proto:4:17: missing-callers: method Do does not say who may call it: "
+            "add `option (sun.method).callers = CALLERS_USER`"
+        ),
     ]
 
 
@@ -215,14 +220,19 @@ service S {
 def test_errors_of_methods(project: Project) -> None:
     project.add("a.proto", METHODS)
     assert project.errors() == [
-        "a.proto:7:7: missing-callers: method Open does not say who may call it: "
-        "add `option (sun.method).callers = CALLERS_USER`",
+        (
+            "a.proto:7:7: missing-callers: method Open does not say who may call it: "
+            "add `option (sun.method).callers = CALLERS_USER`"
+        ),
         "a.proto:12:10: unknown-error: app.Plain is no error: give the message `option (sun.error)`",
         "a.proto:13:10: unknown-error: no error Plain: write its full name, app.Plain",
         "a.proto:14:10: unknown-error: no error app.Nothing: an error is the full name of a message marked (sun.error)",
         "a.proto:19:7: name-clash: methods GetX and getX are both get_x in Python: rename one",
         "a.proto:20:7: name-clash: method Methods is methods in Python, a name the service base needs: rename it",
-        "a.proto:21:7: unsupported: method Upload takes a stream: only unary methods and server streaming exist on the wire",
+        (
+            "a.proto:21:7: unsupported: method Upload takes a stream: only unary methods and server streaming "
+            "exist on the wire"
+        ),
     ]
 
 
@@ -260,10 +270,15 @@ def test_errors_of_errors_and_events(project: Project) -> None:
         "a.proto:9:16: bad-template: the message names {nobody}, which is no field: the fields are data, name",
         "a.proto:9:29: bad-template: {data} can't be shown to people: only strings, numbers and bools are filled in",
         "a.proto:9:40: bad-template: {name} can't be formatted: only plain names of fields are filled in",
-        "a.proto:14:62: bad-template: the message is no template: expected '}' before end of string; "
-        "a brace for people is written twice",
+        (
+            "a.proto:14:62: bad-template: the message is no template: expected '}' before end of string; "
+            "a brace for people is written twice"
+        ),
         "a.proto:15:17: unknown-field: event NoKey names no key: the key is the field whose value orders the events",
-        "a.proto:18:11: unknown-field: event BadKey has no field nothing: the key is the field whose value orders the events",
+        (
+            "a.proto:18:11: unknown-field: event BadKey has no field nothing: the key is the field whose value "
+            "orders the events"
+        ),
         "a.proto:21:45: bad-key: ids can't be the key of event ListKey: a key is one integer or string",
     ]
 
@@ -296,12 +311,17 @@ def test_rules_that_do_not_fit(project: Project) -> None:
     assert project.errors() == [
         "a.proto:6:21: bad-rule: min_len does not fit field number, which is an integer",
         "a.proto:7:20: bad-rule: gte does not fit field text, which is a string",
-        "a.proto:9:5: bad-rule: the pattern of field pattern does not compile: "
-        "unterminated character set at position 1",
+        (
+            "a.proto:9:5: bad-rule: the pattern of field pattern does not compile: "
+            "unterminated character set at position 1"
+        ),
         "a.proto:11:37: bad-rule: no value fits field bounds: min_len 3 is more than max_len 2",
         "a.proto:12:36: bad-rule: 'two' is no value of field choice, which is an integer: write it in decimal",
         "a.proto:12:36: bad-rule: 3000000000 is out of the range of field choice",
-        "a.proto:13:33: bad-rule: 'KIND_ONE' is no value of field kind, which is the enum app.Kind: write it in decimal",
+        (
+            "a.proto:13:33: bad-rule: 'KIND_ONE' is no value of field kind, which is the enum app.Kind: write it "
+            "in decimal"
+        ),
         "a.proto:14:18: bad-rule: max_items does not fit field message, which is the message app.M",
         "a.proto:15:43: bad-rule: no value fits field list: min_items 2 is more than max_items 1",
         "a.proto:15:71: bad-rule: pattern does not fit field list, which repeats what is an integer",
@@ -348,4 +368,20 @@ def test_groups_and_rules_of_extensions_are_refused(project: Project) -> None:
     assert project.errors() == [
         "a.proto:5:18: unsupported: old is a group: use a message field",
         "a.proto:8:28: unsupported: extra is an extension, and rules of extensions are not checked",
+    ]
+
+
+def test_conflicts_between_files_that_do_not_import_each_other(project: Project) -> None:
+    extension = (
+        'import "google/protobuf/descriptor.proto";\nextend google.protobuf.FieldOptions { string hint = 51999; }\n'
+    )
+    for name in ("a", "b"):
+        project.add(f"{name}.proto", f'syntax = "proto3";\npackage {name};\n{extension}')
+    assert project.errors() == [
+        "b.proto:1:1: conflict: the file conflicts with another one of the schema: duplicate extension entry",
+        (
+            "b.proto:4:53: protoc-warning: Extension number 51999 has already been used in "
+            '"google.protobuf.FieldOptions" '
+            'by extension "a.hint" defined in a.proto.'
+        ),
     ]

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
-from runtime.rpc.bad_request import BadRequest
+from runtime.generated.rpc.sun.errors import BadRequest
 from runtime.rpc.errors import Code, RpcError
 from runtime.rpc.service import Call, Transport
 from runtime.rpc.transports.dynamic import call_json

@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError, Message
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError, SimpleAsyncHTTPClient
 
-from runtime.rpc.bad_request import BadRequest
+from runtime.generated.rpc.sun.errors import BadRequest
 from runtime.rpc.connect import error_from_json
 from runtime.rpc.errors import Code, RpcError, typed
 from runtime.rpc.service import Method

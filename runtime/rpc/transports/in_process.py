@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from runtime.rpc.bad_request import BadRequest
+from runtime.generated.rpc.sun.errors import BadRequest
 from runtime.rpc.codecs import PROTO
 from runtime.rpc.dispatcher import Caller, Dispatcher
 from runtime.rpc.errors import RpcError, typed

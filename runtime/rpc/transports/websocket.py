@@ -12,7 +12,7 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, WebSocketError, websocket_connect
 
-from runtime.rpc.bad_request import BadRequest
+from runtime.generated.rpc.sun.errors import BadRequest
 from runtime.rpc.close_codes import CloseCode, reconnect
 from runtime.rpc.errors import Code, RpcError, typed
 from runtime.rpc.service import Method

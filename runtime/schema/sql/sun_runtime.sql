@@ -3,7 +3,7 @@
 CREATE TABLE node_lease (
   node       SMALLINT     NOT NULL COMMENT '0 to 1023: the node part of an id.',
   holder     VARCHAR(128) NOT NULL COMMENT 'The process, by a name it made up at start; empty once it has let go.',
-  expires_ms BIGINT       NOT NULL COMMENT 'Ids of milliseconds before this one are the holder''s. Never falls: the next holder starts from here.',
+  expires_ms BIGINT       NOT NULL COMMENT 'Ids of milliseconds before this one are the holder''s; the next holder starts from here, so it never falls below an id in use.',
   PRIMARY KEY (node),
   KEY node_lease_by_expires (expires_ms)
 ) COMMENT='Who makes ids under a node number, and up to which millisecond. It is renewed ahead of use, so that neither a paused process nor a clock that steps can make an id twice.';

@@ -17,7 +17,7 @@ class NodeLease(sql.Row, frozen=True, gc=False):
     holder: str
     """The process, by a name it made up at start; empty once it has let go."""
     expires_ms: int
-    """Ids of milliseconds before this one are the holder's. Never falls: the next holder starts from here."""
+    """Ids of milliseconds before this one are the holder's; the next holder starts from here, so it never falls below an id in use."""
 
 
 if t.TYPE_CHECKING:
