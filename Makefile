@@ -28,7 +28,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	elif $$python -m venv --clear --without-pip $(VENV) >/dev/null 2>&1 \
 	  && $$python -m pip --python $(BIN)/python install -q pip >/dev/null 2>&1; then :; \
 	else echo "make: $$python cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; fi
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev,bench]' -c constraints.txt
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev,bench]' -c constraints.txt
 	@touch $@
 
 serve: setup

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -214,15 +216,33 @@ def serve(project: Path, host: str | None, port: int | None) -> None:
 
 
 def _announce(url: str, settings: Settings, parts: Parts) -> None:
-    click.echo(f"listening on {url}")
     where = f"{settings.state}/" if settings.is_embedded else "in the SQL server"
-    click.echo(f"  services   {url}/        health {url}/readyz   metrics {url}/metrics")
+    click.echo(f"listening on {url}")
+    click.echo(f"  pages      {url}/ (services), {url}/readyz, {url}/metrics")
     click.echo(f"  WebSocket  {url.replace('http', 'ws', 1)}/ws")
     click.echo(f"  state      {where}")
-    first = next((method.path for base in parts.services for method in base.methods), None)
-    if first is not None:
+    example = _example(parts)
+    if example is not None:
+        path, body = example
+        command = "sun" if shutil.which("sun") else os.path.relpath(sys.argv[0])
         click.echo("try, in another terminal:")
-        click.echo(f"  sun call {first} '{{}}' --url {url}")
+        click.echo(f"  {command} call {path} '{body}' --url {url}")
+        click.echo(f"  curl -H 'content-type: application/json' -d '{body}' {url}/{path}")
+
+
+def _example(parts: Parts) -> tuple[str, str] | None:
+    """A call that anybody can make and that changes nothing, with a request that is likely to mean something."""
+    import json
+
+    from runtime.rpc.service import Callers
+
+    methods = [method for base in parts.services for method in base.methods if method.callers is Callers.ANYONE]
+    method = min(methods, key=lambda method: (method.side_effects, len(method.path)), default=None)
+    if method is None:
+        return None
+    fields = method.request.DESCRIPTOR.fields
+    texts = [field.json_name for field in fields if field.type == field.TYPE_STRING and field.containing_oneof is None]
+    return method.path, json.dumps(dict.fromkeys(texts, "hi"))
 
 
 @cli.command()

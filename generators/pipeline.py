@@ -75,15 +75,17 @@ def sources(root: Path) -> list[Source]:
 
 def load(source: Source) -> Schema:
     """The checked IR of a schema. Raises SchemaError with every error found."""
+    from generators import sql_ddl, sql_walker
     from generators.proto_parser import parse_protos
     from generators.sql_parser import parse_databases
-    from generators.sql_walker import check
 
     diagnostics = Diagnostics()
     databases = parse_databases(source.schema / "sql", f"{source.shown}/sql", diagnostics)
     protos, imported = parse_protos(source.schema / "proto", source.includes, f"{source.shown}/proto", diagnostics)
     schema = Schema(databases, protos, imported)
-    check(schema, diagnostics)
+    sql_walker.check(schema, diagnostics)
+    for database in databases:
+        sql_ddl.check(database, diagnostics)
     diagnostics.raise_if_any()
     return schema
 

@@ -168,7 +168,7 @@ class Planner:
 
 
 def end_of_text(pattern: str) -> str:
-    r"""The pattern with `\Z` for `$`: in protovalidate `$` is the end, while Python's also lets a newline pass before it.
+    r"""The pattern with `\Z` for `$`: protovalidate's `$` is the end, Python's lets a newline pass before it.
 
     With the flag `m`, where `$` means the end of a line in both, the pattern stays as it is.
     """

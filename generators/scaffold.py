@@ -15,7 +15,8 @@ def make(folder: Path) -> list[str]:
     made: list[str] = []
     for file in sorted(source.rglob("*")):
         if file.is_file() and "__pycache__" not in file.parts:
-            path = file.relative_to(source).as_posix()
+            # A package's data leaves dot files out, so this one has no dot here.
+            path = file.relative_to(source).as_posix().replace("gitignore", ".gitignore")
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(file.read_bytes())

@@ -400,7 +400,7 @@ def _sqlite_test(column: ir.Column) -> str | None:
         case ir.Bytes(max_length):
             return _bytes_test(name, max_length)
         case ir.Date():
-            return f"date({name}) IS {name}"
+            return f"date({name}, '+0 days') IS {name}"  # with no modifier SQLite takes a 30th of February
         case ir.Time():
             return f"{name} BETWEEN -3020399999999 AND 3020399999999"  # 838:59:59.999999 in microseconds
         case ir.DateTime(instant=instant):
@@ -434,8 +434,8 @@ def _decimal_test(name: str, whole: int) -> str:
 
 
 def _moment_test(name: str, instant: bool) -> str:
-    # strftime rounds to milliseconds, so the digits after the second are compared apart.
-    seconds = f"datetime(substr({name}, 1, 19)) IS substr({name}, 1, 19)"
+    # SQLite's clock rounds to milliseconds, so the digits after the second are compared apart.
+    seconds = f"datetime(substr({name}, 1, 19), '+0 days') IS substr({name}, 1, 19)"
     digits = "[0-9]" * 6
     test = f"{seconds} AND ({name} IS NULL OR substr({name}, 20) GLOB '.{digits}')"
     # TIMESTAMP ends with the seconds that 31 bits count (https://mariadb.com/kb/en/timestamp/).

@@ -45,15 +45,18 @@ def columns_of(expression: str) -> list[str]:
 
     tree = _parse(expression)
     if tree.find(exp.Query) is not None:
-        raise BadExpression(f"`{expression}` holds a query, which no engine allows here")
+        raise BadExpression(f"`{_shown(expression)}` holds a query, which no engine allows here")
     if tree.find(exp.Placeholder, exp.Parameter) is not None:
-        raise BadExpression(f"`{expression}` holds a variable, which no engine allows here")
+        raise BadExpression(f"`{_shown(expression)}` holds a variable, which no engine allows here")
     return [column.name for column in tree.find_all(exp.Column)]
 
 
 def to_sqlite(expression: str) -> str:
     """The same expression for SQLite. Raises BadExpression for what SQLite lacks or means otherwise."""
-    return _render(_parse(expression))
+    try:
+        return _render(_parse(expression))
+    except RecursionError as error:
+        raise BadExpression(f"`{_shown(expression)}` is nested too deep") from error
 
 
 _ESCAPES = {"\\": "\\\\", "'": "''", "\0": "\\0", "\n": "\\n", "\r": "\\r", "\x1a": "\\Z"}
@@ -82,15 +85,19 @@ def _parse(expression: str) -> exp.Expr:
     try:
         trees = sqlglot.parse(f"SELECT ({expression})", dialect="mysql")
     except (errors.SqlglotError, RecursionError) as error:
-        raise BadExpression(f"`{expression}` is no expression of MySQL") from error
+        raise BadExpression(f"`{_shown(expression)}` is no expression of MySQL") from error
     tree = trees[0] if len(trees) == 1 else None
     if not isinstance(tree, exp.Select) or len(tree.expressions) != 1 or set(_given(tree)) != {"expressions"}:
-        raise BadExpression(f"`{expression}` is no single expression of MySQL")
+        raise BadExpression(f"`{_shown(expression)}` is no single expression of MySQL")
     paren = tree.expressions[0]
     found = paren.args.get("this") if isinstance(paren, exp.Paren) else None
     if not isinstance(found, exp.Expr) or found.find(exp.Command, exp.Star, exp.Alias) is not None:
-        raise BadExpression(f"`{expression}` is no single expression of MySQL")
+        raise BadExpression(f"`{_shown(expression)}` is no single expression of MySQL")
     return found
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def _given(node: exp.Expr) -> dict[str, Any]:
@@ -99,7 +106,7 @@ def _given(node: exp.Expr) -> dict[str, Any]:
 
 
 def _refuse(node: exp.Expr) -> BadExpression:
-    return BadExpression(f"`{node.sql(dialect='mysql')}` has no equal on SQLite")
+    return BadExpression(f"`{_shown(node.sql(dialect='mysql'))}` has no equal on SQLite")
 
 
 def _only(node: exp.Expr, *names: str) -> None:

@@ -49,8 +49,10 @@ class Settings(BaseSettings):
     drain_timeout_ms: int = Field(default=10_000, ge=0, description="how long SIGTERM waits for calls under way")
     pool_size: int = Field(default=10, ge=1, le=1000, description="connections to the SQL server")
     connect_timeout_ms: int = Field(default=5_000, ge=1, description="to reach an engine")
-    log_format: Literal["console", "json"] = "console"
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["console", "json"] = Field(default="console", description="console or json")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="debug, info, warning or error"
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -79,21 +81,32 @@ class Settings(BaseSettings):
         return self.database_url.startswith("sqlite:")
 
 
+# Not settings of a server: the token of `sun call`, and what the tests and their servers read.
+_OTHERS = {"SUN_TOKEN"}
+_OTHER_PREFIXES = ("SUN_TEST_", "SUN_REQUIRE_", "SUN_SERVERS_")
+
+
+def _refuse_password(file: Path) -> None:
+    if file.exists():
+        url = tomllib.loads(file.read_text("utf-8")).get("sql_url", "")
+        if "@" in url and ":" in url.rpartition("@")[0].partition("://")[2]:
+            raise ConfigError("sql_url (sun.toml): a password does not belong in a file: set SUN_SQL_URL instead")
+
+
 def load(project: Path, **given: Any) -> Settings:
     """The settings of a project; `given` (of the command line) go before everything, None standing for not given.
 
-    Raises ConfigError for a value that is wrong or a name that no setting has, in `sun.toml` and among `SUN_*` alike.
+    Raises ConfigError for a value that is wrong or a name that no setting has, in `sun.toml` and among `SUN_*` alike,
+    and for a password in `sun.toml`, which is a file that gets committed.
     """
     known = {f"SUN_{name.upper()}" for name in Settings.model_fields if name != "project"}
     for name in sorted(os.environ):
-        if (
-            name.startswith("SUN_")
-            and name not in known
-            and not name.startswith(("SUN_TEST_", "SUN_REQUIRE_", "SUN_SERVERS_"))
-        ):
+        if name.startswith("SUN_") and name not in known | _OTHERS and not name.startswith(_OTHER_PREFIXES):
             raise ConfigError(f"{name}: there is no such setting; known are {', '.join(sorted(known))}")
     try:
-        return Settings(project=project, **{name: value for name, value in given.items() if value is not None})
+        settings = Settings(project=project, **{name: value for name, value in given.items() if value is not None})
+        _refuse_password(project / "sun.toml")
+        return settings
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(map(str, first["loc"]))

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Generator, Iterator
 from functools import cache
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pymysql
 import pytest
@@ -91,7 +91,7 @@ def mariadb_url() -> Iterator[str]:
         host=place.hostname,
         port=place.port or 3306,
         user=place.username,
-        password=place.password or "",
+        password=unquote(place.password or ""),
         autocommit=True,
     )
     with connection, connection.cursor() as cursor:

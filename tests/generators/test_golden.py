@@ -1,4 +1,4 @@
-"""What `sun generate` makes of whole schemas, good and bad: one folder of tests/golden a case, compared to the letter."""
+"""What `sun generate` makes of whole schemas, good and bad: a folder of tests/golden each, compared to the letter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 import sun
-from generators.writer import MANIFEST
+from generators.writer import INPUTS, MANIFEST
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 CASES = sorted(folder.name for folder in GOLDEN.iterdir() if (folder / "schema").is_dir())
@@ -18,7 +18,7 @@ UPDATE = bool(os.environ.get("SUN_TEST_UPDATE_GOLDEN"))
 
 
 def tree(folder: Path) -> dict[str, str]:
-    files = (file for file in folder.rglob("*") if file.is_file() and file.name != MANIFEST)
+    files = (file for file in folder.rglob("*") if file.is_file() and file.name not in (INPUTS, MANIFEST))
     return {file.relative_to(folder).as_posix(): file.read_text("utf-8") for file in files}
 
 
@@ -32,7 +32,9 @@ def test_golden(case: str, tmp_path: Path) -> None:
         shutil.rmtree(source / "expected", ignore_errors=True)
         (source / "stderr.txt").unlink(missing_ok=True)
         if result.exit_code == 0:
-            shutil.copytree(tmp_path / "generated", source / "expected", ignore=shutil.ignore_patterns(MANIFEST))
+            shutil.copytree(
+                tmp_path / "generated", source / "expected", ignore=shutil.ignore_patterns(INPUTS, MANIFEST)
+            )
         else:
             (source / "stderr.txt").write_text(result.stderr, "utf-8")
     if (source / "stderr.txt").exists():

@@ -6,6 +6,7 @@ import datetime
 import decimal
 import re
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -25,10 +26,11 @@ CREATE TABLE `every type` (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT COMMENT 'it''s; the id\n%s', flag BOOL NOT NULL DEFAULT '0', i8 TINYINT,
   u8 TINYINT UNSIGNED, i16 SMALLINT DEFAULT -5, i24 MEDIUMINT, u32 INT(10) ZEROFILL, i64 BIGINT, f32 FLOAT DEFAULT 1.5,
   f64 DOUBLE DEFAULT 1e10, d DECIMAL(10,2) DEFAULT '1.5', c CHAR(3) DEFAULT 'a%b',
-  v VARCHAR(20) COLLATE utf8_general_ci DEFAULT 'it''s;\n\nx', t1 TINYTEXT, t2 TEXT DEFAULT 'x', t4 LONGTEXT, b BINARY(4),
-  vb VARBINARY(10) DEFAULT X'00ff', b1 TINYBLOB, b2 BLOB DEFAULT 'xy', dt DATE DEFAULT '2020-02-29',
+  v VARCHAR(20) COLLATE utf8_general_ci DEFAULT 'it''s;\n\nx', t1 TINYTEXT, t2 TEXT DEFAULT 'x', t4 LONGTEXT,
+  b BINARY(4), vb VARBINARY(10) DEFAULT X'00ff', b1 TINYBLOB, b2 BLOB DEFAULT 'xy', dt DATE DEFAULT '2020-02-29',
   tm TIME(3) DEFAULT '-01:02:03.5', dtm DATETIME(3) DEFAULT CURRENT_TIMESTAMP(3) ON UPDATE CURRENT_TIMESTAMP(3),
-  ts TIMESTAMP NOT NULL DEFAULT now(), ts1 TIMESTAMP(1) NULL DEFAULT '2020-01-01 00:00:01', y YEAR DEFAULT 2020,
+  ts TIMESTAMP NOT NULL DEFAULT now(),
+  ts1 TIMESTAMP(1) NULL DEFAULT '2020-01-01 00:00:01', y YEAR DEFAULT 2020,
   j JSON DEFAULT '{"a": [1]}', bits BIT(5) DEFAULT b'101', e ENUM('a','b,''c') NOT NULL DEFAULT 'b,''c',
   s SET('x','y') DEFAULT 'y,x', g INT GENERATED ALWAYS AS (i8 + 1) STORED, g2 VARCHAR(30) AS (concat(v, '-', lower(c))),
   `odd name%` INT, `quo"te` INT, `back``tick` INT DEFAULT (1 + 2), `select` INT, up VARCHAR(5) DEFAULT (upper('ab')),
@@ -209,24 +211,24 @@ UTC = datetime.UTC
 
 # Each with its type at run time, values MariaDB's strict mode takes, and values it refuses.
 VALUES: list[tuple[str, types.SqlType[Any], list[Any], list[Any]]] = [
-    ("BOOL", types.Bool(), [True, False], [2]),
-    ("TINYINT", types.Int(8), [-128, 127], [-129, 128, "x", 1.5]),
+    ("BOOL", types.Bool(), [True, False], []),
+    ("TINYINT", types.Int(8), [-128, 127], [-129, 128]),
     ("SMALLINT UNSIGNED", types.Int(16, signed=False), [0, 65_535], [-1, 65_536]),
     ("MEDIUMINT", types.Int(24), [-(2**23), 2**23 - 1], [2**23]),
     ("INT", types.Int(32), [-(2**31), 2**31 - 1], [2**31]),
     ("BIGINT", types.Int(64), [-(2**63), 2**63 - 1], []),
     ("BIGINT UNSIGNED", types.Int(64, signed=False), [0, 2**63 - 1], [-1]),
-    ("FLOAT", types.Float(32), [1.5, -3.4e38], [3.5e38, float("inf")]),
-    ("DOUBLE", types.Float(64), [1e308], [float("inf")]),
+    ("FLOAT", types.Float(32), [1.5, -3.4e38], [3.5e38]),
+    ("DOUBLE", types.Float(64), [1e308], []),
     (
         "DECIMAL(5,2)",
         types.Decimal(5, 2),
         [decimal.Decimal(text) for text in ("999.99", "-999.99", "-0.5", "0", "1E+2")],
-        [decimal.Decimal(text) for text in ("1000", "-1000", "1E+3", "NaN")],
+        [decimal.Decimal(text) for text in ("1000", "-1000", "1E+3")],
     ),
-    ("VARCHAR(3)", types.Text(3), ["äöü", "😀😀😀", ""], ["abcd", b"abc"]),
+    ("VARCHAR(3)", types.Text(3), ["äöü", "😀😀😀", ""], ["abcd"]),
     ("TINYTEXT", types.Text(), ["a" * 255], ["a" * 256, "ä" * 128]),
-    ("VARBINARY(3)", types.Bytes(3), [b"\0\xff\0"], [b"abcd", "abc"]),
+    ("VARBINARY(3)", types.Bytes(3), [b"\0\xff\0"], [b"abcd"]),
     ("TINYBLOB", types.Bytes(255), [b"a" * 255], [b"a" * 256]),
     ("DATE", types.Date(), [datetime.date(2020, 2, 29), datetime.date(1, 1, 1)], []),
     (
@@ -238,7 +240,7 @@ VALUES: list[tuple[str, types.SqlType[Any], list[Any], list[Any]]] = [
     (
         "DATETIME(6)",
         types.DateTime(),
-        [MOMENT(9999, 12, 31, 23, 59, 59, 999_999), MOMENT(1, 1, 1), MOMENT(2020, 1, 1, 0, 0, 0, 1)],  # noqa: DTZ001
+        [MOMENT(9999, 12, 31, 23, 59, 59, 999_999), MOMENT(1, 1, 1), MOMENT(2020, 1, 1, 0, 0, 0, 1)],
         [],
     ),
     (
@@ -249,7 +251,7 @@ VALUES: list[tuple[str, types.SqlType[Any], list[Any], list[Any]]] = [
     ),
     ("YEAR", types.Int(16), [0, 1901, 2155], [1900, 2156]),
     ("JSON", types.Json(), [{"a": [1, None]}, "x", 1], []),
-    ("BIT(3)", types.Bits(3), [0, 7], [8, -1]),
+    ("BIT(3)", types.Bits(3), [0, 7], [8]),
     ("ENUM('a','b')", types.Choice(("a", "b")), ["a", "b"], ["c", "A", ""]),
     ("SET('a','b')", types.Choices(("a", "b")), [frozenset(), frozenset("ab"), frozenset("b")], [frozenset("ac")]),
 ]
@@ -268,14 +270,21 @@ def test_sqlite_holds_values_to_their_column(
         assert decode(stored) == value
     connection.execute('INSERT INTO "shop.t" VALUES (NULL)')
     for value in bad:
-        encoded = value if isinstance(value, str | bytes) or encode is None else encode(value)
-        with pytest.raises(sqlite3.IntegrityError, match=r"CHECK constraint failed: type\.v|cannot store"):
-            connection.execute('INSERT INTO "shop.t" VALUES (?)', (encoded,))
+        with pytest.raises(sqlite3.IntegrityError, match=r"CHECK constraint failed: type\.v"):
+            connection.execute('INSERT INTO "shop.t" VALUES (?)', (encode(value),))
 
 
 @pytest.mark.parametrize(
-    ("declared", "text"),
+    ("declared", "value"),
     [
+        ("BOOL", 2),
+        ("TINYINT", "x"),
+        ("TINYINT", 1.5),
+        ("BIT(3)", -1),
+        ("DOUBLE", float("inf")),
+        ("VARCHAR(3)", b"abc"),
+        ("VARBINARY(3)", "abc"),
+        ("DECIMAL(5,2)", "NaN"),
         ("DATE", "2020-02-30"),
         ("DATE", "now"),
         ("DATETIME", "2020-01-01 10:00:00"),
@@ -288,10 +297,10 @@ def test_sqlite_holds_values_to_their_column(
         ("SET('a','b')", "a,a"),
     ],
 )
-def test_sqlite_refuses_text_of_no_such_value(declared: str, text: str) -> None:
+def test_sqlite_refuses_what_no_driver_should_send(declared: str, value: Any) -> None:
     connection = sqlite(f"CREATE TABLE t (v {declared})")
     with pytest.raises(sqlite3.Error):
-        connection.execute('INSERT INTO "shop.t" VALUES (?)', (text,))
+        connection.execute('INSERT INTO "shop.t" VALUES (?)', (value,))
 
 
 def test_sqlite_defaults_read_back_as_their_types() -> None:
@@ -397,7 +406,9 @@ def test_the_schemas_of_this_project_are_made_on_sqlite(databases: tuple[ir.Data
     for _ in range(2):  # the second time nothing is left to make
         for database in databases:
             connection.executescript(ddl(database, "sqlite"))
-    (count,) = connection.execute("SELECT COUNT(*) FROM sqlite_master WHERE type = 'table'").fetchone()
+    (count,) = connection.execute(
+        "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name LIKE 'sun%'"
+    ).fetchone()
     assert count == sum(len(database.tables) for database in databases)
 
 
@@ -428,7 +439,7 @@ class MariaDb:
 
 
 @pytest.fixture
-def mariadb(mariadb_url: str) -> Any:
+def mariadb(mariadb_url: str) -> Iterator[MariaDb]:
     made = MariaDb(mariadb_url)
     yield made
     made.connection.close()
@@ -457,10 +468,6 @@ def test_mariadb_holds_values_to_their_column_as_sqlite_does(
     encode = type.encoders.get("mysql", lambda value: value)
     for number, value in enumerate(good):
         mariadb.cursor.execute("INSERT INTO t VALUES (%s, %s)", (number, encode(value)))
-    # What no driver sends, or the server takes for another type, is not the server's to refuse.
     for value in bad:
-        foreign = isinstance(value, str | bytes) and not isinstance(type, types.Choice | types.Text | types.Bytes)
-        if foreign or value in (2, 1.5, -1, b"abc", "abc") or value in (float("inf"),) or str(value) == "NaN":
-            continue
         with pytest.raises(pymysql.Error):
             mariadb.cursor.execute("INSERT INTO t VALUES (%s, %s)", (-1, encode(value)))

@@ -201,6 +201,7 @@ def test_columns_are_nullable_unless_they_say_not_or_are_in_the_primary_key() ->
 def test_a_default_has_its_columns_type(text: str, value: Any) -> None:
     default = column(f"c {text}").default
     assert default == ir.Default(value)
+    assert default is not None
     assert type(default.value) is type(value)
 
 
@@ -778,6 +779,16 @@ def test_a_file_must_be_named_as_a_database_can_be(tmp_path: Path, name: str) ->
             "use lower-case letters, digits and _, and no Python keyword"
         )
     ]
+
+
+@pytest.mark.parametrize("text", ["(" * 5_000 + "1" + ")" * 5_000, "1" + " + 1" * 20_000])
+def test_an_expression_beyond_the_stack_is_refused(text: str) -> None:
+    diagnostics = Diagnostics()
+    database = parse_database(f"CREATE TABLE t (a INT DEFAULT ({text}))".encode(), "shop", "shop.sql", diagnostics)
+    check(database, diagnostics)
+    (found,) = diagnostics.found
+    assert text[:60] in found.message
+    assert len(found.message) < 150
 
 
 # --- mutated schemas -------------------------------------------------------------------------------------------------

@@ -121,7 +121,7 @@ def test_current_means_same_inputs_and_untouched_files(tmp_path: Path) -> None:
     assert not is_current(tmp_path, "inputs")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"inputs": 1}', '{"inputs": "", "files": 5}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"files": 5}', '{"files": ["a"]}'])
 def test_a_broken_manifest_is_an_empty_one(tmp_path: Path, text: str) -> None:
     (tmp_path / ".manifest.json").write_text(text)
     assert dict(read_manifest(tmp_path).files) == {}

@@ -1,4 +1,4 @@
-"""The value side of SQL: which text and parameters a query becomes, and which queries are refused. No engine is asked."""
+"""The value side of SQL: what text and parameters a query becomes, and which are refused. No engine is asked."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ def where(query: sql.Query[Any]) -> tuple[str, tuple[Any, ...]]:
 def test_each_dialect_quotes_and_places_in_its_own_way() -> None:
     query = NoteDao.where(NoteDao.title == "x", NoteDao.user_id > 3)
     assert mysql(query) == (
-        "SELECT `note_id`, `user id`, `title%%`, `likes`, `body` FROM `app`.`note` WHERE (`title%%` = %s AND `user id` > %s)"
+        "SELECT `note_id`, `user id`, `title%%`, `likes`, `body` FROM `app`.`note`"
+        " WHERE (`title%%` = %s AND `user id` > %s)"
     )
     assert sqlite(query) == (
         'SELECT "note_id", "user id", "title%", "likes", "body" FROM "app.note" WHERE ("title%" = ? AND "user id" > ?)',

@@ -1,4 +1,4 @@
-"""What a type checker refuses is part of the interface: each marked line gets exactly the error it names, and no other line any."""
+"""What a type checker refuses is part of the interface: each marked line gets the error it names, no other line any."""
 
 from __future__ import annotations
 

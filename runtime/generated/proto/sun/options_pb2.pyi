@@ -122,7 +122,9 @@ class MethodRules(_message.Message):
 
 @_final
 class FieldRules(_message.Message):
-    """Checks that run before a handler sees the request; names and meaning are protovalidate's standard rules."""
+    """Checks that run before a handler sees the request; names and meaning are protovalidate's standard rules. On a repeated
+    field, the rules of one value hold for each of its items; a map has rules for its size only.
+    """
 
     REQUIRED_FIELD_NUMBER: _Final = 1
     MIN_LEN_FIELD_NUMBER: _Final = 2

@@ -31,7 +31,7 @@ class ItemNotFound(DeclaredError):
         super().__init__(shop_pb2.ItemNotFound(item_id=item_id))
 
 
-_NOTE = re.compile('^[^"\\\\]*$')
+_NOTE = re.compile('^[^"\\\\]*\\Z')
 
 
 def check_get_item_request(message: shop_pb2.GetItemRequest, path: str = "") -> list[Violation]:
