@@ -287,7 +287,7 @@ def shell(project: Path) -> None:
 
     settings = _settings(project)
     with _one_line_errors():
-        databases = [name for name in parts(project).tables if (project / "generated" / "sql" / name).is_dir()]
+        databases = sorted({name.partition(".")[0] for name in parts(project).tables} - {"sun_runtime"})
         names: dict[str, Any] = {name: load(project, f"generated.sql.{name}") for name in databases}
         database = connect_sync(settings.database_url, connect_timeout_ms=settings.connect_timeout_ms)
     names["db"] = database

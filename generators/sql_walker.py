@@ -107,8 +107,12 @@ def walk(schema: ir.Schema, target: Target) -> list[Artifact]:
     if not schema.databases:
         return []
     artifacts: list[Artifact] = []
-    names = {database.name: [table.name for table in database.tables] for database in schema.databases}
-    artifacts.append(Artifact("sql/__init__.py", render("sql/databases.py.jinja", target=target, databases=names)))
+    tables = {
+        f"{database.name}.{table.name}": [column.name for column in table.columns]
+        for database in schema.databases
+        for table in database.tables
+    }
+    artifacts.append(Artifact("sql/__init__.py", render("sql/databases.py.jinja", target=target, tables=tables)))
     for database in schema.databases:
         source = database.file
         views = [_table_view(database, table) for table in database.tables]

@@ -22,7 +22,7 @@ from runtime.rpc.server import Gateway
 from runtime.rpc.service import Service
 from runtime.rpc.settings import GatewaySettings
 from runtime.rpc.websocket import Connections
-from runtime.sql.create import create, missing_tables
+from runtime.sql.create import Missing, create, missing
 from runtime.sql.database import Database, connect
 
 
@@ -30,18 +30,13 @@ from runtime.sql.database import Database, connect
 class Parts:
     """What generation made of the schemas, the framework's and the project's.
 
-    `tables` names the tables of each logical database; `ddl` are the folders that hold a folder of DDL for each
+    `tables` names the columns of each `database.table`; `ddl` are the folders that hold a folder of DDL for each
     dialect; `services` are the bases that need a handler.
     """
 
     tables: Mapping[str, Sequence[str]]
     ddl: Sequence[Path]
     services: Sequence[type[Service]]
-
-    @property
-    def table_names(self) -> list[str]:
-        """Every table as `database.table`."""
-        return [f"{database}.{table}" for database, tables in self.tables.items() for table in tables]
 
     def scripts(self, dialect: str) -> dict[str, str]:
         """The DDL of each logical database."""
@@ -54,7 +49,7 @@ Announce = Callable[[str], None]
 
 
 class NotCreated(Exception):
-    """The database lacks tables of the schema."""
+    """The database lacks tables or columns of the schema."""
 
 
 class Anonymous:
@@ -82,10 +77,23 @@ async def create_tables(settings: Settings, parts: Parts) -> list[str]:
 
 
 async def _create(db: Database, parts: Parts) -> list[str]:
-    missing = await missing_tables(db, parts.table_names)
-    if missing:
+    lacking = await missing(db, parts.tables)
+    if lacking.tables:
         await create(db, parts.scripts(db.dialect.name))
-    return missing
+    return lacking.tables
+
+
+def refusal(lacking: Missing) -> str | None:
+    """Why a store can't be used, in one line; None where it can."""
+    if lacking.tables:
+        return f"the database lacks {_some(lacking.tables)}: run `sun db create`"
+    if lacking.columns:
+        return f"the database is older than the schema: it lacks {_some(lacking.columns)}; add it there, or start anew"
+    return None
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def gateway_settings(settings: Settings) -> GatewaySettings:
@@ -136,9 +144,8 @@ async def _serve(settings: Settings, parts: Parts, build: Build, announce: Annou
 
 
 async def _prepare(db: Database, settings: Settings, parts: Parts) -> None:
-    """The embedded engine gets what it lacks; a server's tables are its operator's, who is told."""
+    """The embedded engine gets the tables that it lacks; a server's are its operator's, who is told."""
     if settings.is_embedded:
         await _create(db, parts)
-    elif missing := await missing_tables(db, parts.table_names):
-        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        raise NotCreated(f"the database lacks {', '.join(missing[:3])}{more}: run `sun db create`")
+    if (problem := refusal(await missing(db, parts.tables))) is not None:
+        raise NotCreated(problem)

@@ -7,9 +7,9 @@ import socket
 from collections.abc import Iterator
 
 from runtime import project
-from runtime.bundle import Parts, open_database
+from runtime.bundle import Parts, open_database, refusal
 from runtime.config import Settings
-from runtime.sql.create import missing_tables
+from runtime.sql.create import missing
 from runtime.sql.errors import SqlError
 from runtime.sql.urls import InvalidUrl
 
@@ -40,14 +40,12 @@ async def _engine(settings: Settings, parts: Parts | None) -> str | None:
     except (InvalidUrl, SqlError, OSError) as error:
         return str(error)
     try:
-        missing = await missing_tables(db, parts.table_names if parts is not None else [])
+        lacking = await missing(db, parts.tables if parts is not None else {})
     except SqlError as error:
         return str(error)
     finally:
         await db.close()
-    if missing and not settings.is_embedded:
-        return f"{len(missing)} tables are missing, {missing[0]} among them: run `sun db create`"
-    return None
+    return refusal(lacking._replace(tables=[]) if settings.is_embedded else lacking)
 
 
 def _port(settings: Settings) -> str | None:

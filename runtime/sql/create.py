@@ -5,8 +5,8 @@ Changes no table that exists.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from runtime.sql.database import Database
 from runtime.sql.dialects import Dialect
@@ -39,32 +39,42 @@ async def create(db: Database, ddl: Mapping[str, str]) -> None:
     await db.create({database: split_statements(text) for database, text in ddl.items()})
 
 
-async def missing_tables(db: Database, tables: Iterable[str]) -> list[str]:
-    """Those of the tables, named `database.table`, that the store does not have, in the order given.
+class Missing(NamedTuple):
+    """What a store lacks: tables as `database.table`, columns of tables that it has as `database.table.column`."""
 
-    Raises SqlError.
-    """
-    wanted = list(tables)
+    tables: list[str]
+    columns: list[str]
+
+
+async def missing(db: Database, tables: Mapping[str, Sequence[str]]) -> Missing:
+    """What the store does not have of these tables, `database.table`, and their columns, in order. Raises SqlError."""
     prefix = db.dialect.prefix
-    databases = (
-        tuple(sorted({prefix + name.partition(".")[0] for name in wanted})) if db.dialect.name == "mysql" else ()
+    on_server = db.dialect.name == "mysql"
+    databases = tuple(sorted({prefix + name.partition(".")[0] for name in tables})) if on_server else ()
+    if not tables:
+        return Missing([], [])
+    existing = await db.run(Fixed(_existing(len(databases)), databases))
+    there = {name: columns for name in tables if (columns := existing.get(prefix + name)) is not None}
+    return Missing(
+        [name for name in tables if name not in there],
+        [f"{name}.{column}" for name, has in there.items() for column in tables[name] if column not in has],
     )
-    if not wanted:
-        return []
-    existing = set(await db.run(Fixed(_existing(len(databases)), databases)))
-    return [name for name in wanted if prefix + name not in existing]
 
 
-def _existing(databases: int) -> Statement[list[str]]:
+def _existing(databases: int) -> Statement[dict[str, set[str]]]:
     def render(dialect: Dialect) -> str:
         if dialect.name == "sqlite":
-            return "SELECT name FROM sqlite_master WHERE type = 'table'"
+            columns = "sqlite_master AS tables JOIN pragma_table_xinfo(tables.name) AS columns"
+            return f"SELECT tables.name, columns.name FROM {columns} WHERE tables.type = 'table'"
         holes = ", ".join([dialect.placeholder] * databases)
-        return f"SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ({holes})"
+        names = "CONCAT(table_schema, '.', table_name), column_name"
+        return f"SELECT {names} FROM information_schema.columns WHERE table_schema IN ({holes})"
 
-    return Statement("the list of tables", render, _names)
+    return Statement("the list of tables", render, _columns)
 
 
-def _names(outcome: Outcome, dialect: Dialect) -> list[str]:
-    rows: list[tuple[Any, ...]] = list(outcome.rows)
-    return [".".join(row) for row in rows]
+def _columns(outcome: Outcome, dialect: Dialect) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for table, column in outcome.rows:
+        found.setdefault(table, set()).add(column)
+    return found

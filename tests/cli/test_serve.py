@@ -113,6 +113,18 @@ def test_a_method_without_a_handler_stops_the_start_until_it_is_written(run: Run
     assert json.loads(counted.stdout) == {}, "zero is proto3's default and not printed"
 
 
+def test_a_database_older_than_the_schema_is_one_line(run: Run, project: Path) -> None:
+    with serving(project) as server:
+        assert server.stop() == 0
+    table = project / "schema/sql/notes.sql"
+    table.write_text(table.read_text("utf-8").replace("  PRIMARY KEY", "  mood INT NOT NULL DEFAULT 0,\n  PRIMARY KEY"))
+    assert run("generate").returncode == 0
+    for command in (["serve", "--port", "0"], ["doctor"]):
+        done = run(*command)
+        assert done.returncode != 0
+        assert "the database is older than the schema: it lacks notes.note.mood" in done.stdout + done.stderr
+
+
 def test_a_project_without_handlers_is_told_so(run: Run, project: Path) -> None:
     (project / "handlers/app.py").unlink()
     done = run("serve", "--port", "0")

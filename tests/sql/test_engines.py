@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from runtime.sql.create import create, missing_tables, split_statements
+from runtime.sql.create import create, missing, split_statements
 from runtime.sql.database import Database
 from runtime.sql.dialects import MYSQL
 from runtime.sql.errors import (
@@ -309,14 +309,19 @@ def test_a_transaction_cancelled_while_it_begins_holds_nothing(run: Run) -> None
     run(use)
 
 
-def test_a_missing_table_is_named(run: Run) -> None:
+def test_missing_tables_and_columns_are_named(run: Run) -> None:
     async def use(db: Database) -> None:
         await create(db, {"sun_internal": ""})
-        assert await missing_tables(db, ["sun.user", "sun_internal.nothing", "sun_chat.post", "sun.nobody"]) == [
-            "sun_internal.nothing",
-            "sun.nobody",
-        ]
-        assert await missing_tables(db, []) == []
+        wanted = {
+            "sun.user": ["age", "size"],
+            "sun_internal.nothing": ["a"],
+            "sun_chat.post": ["text"],
+            "sun.nobody": [],
+        }
+        lacking = await missing(db, wanted)
+        assert lacking.tables == ["sun_internal.nothing", "sun.nobody"]
+        assert lacking.columns == ["sun.user.size"]
+        assert await missing(db, {}) == ([], [])
         dropped = "DROP TABLE " + (db.dialect.table("sun", "user"))
         await db.create({"sun": [dropped]})
         with pytest.raises(MissingTable, match=r"sun\.user"):

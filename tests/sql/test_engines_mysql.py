@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from runtime.sql.create import create, missing_tables
+from runtime.sql.create import create, missing
 from runtime.sql.database import Database, connect
 from runtime.sql.errors import Conflict, InvalidValue, PoolTimeout, Unavailable
 from runtime.sql.queries import Fixed, Query
@@ -194,7 +194,7 @@ def test_prefixes_keep_installations_apart(mariadb_url: str) -> None:
         one, two = await connect(mariadb_url + "one_"), await connect(mariadb_url + "two_")
         try:
             await create(one, DDL["mysql"])
-            assert await missing_tables(two, ["sun.user"]) == ["sun.user"]
+            assert (await missing(two, {"sun.user": ["age"]})).tables == ["sun.user"]
             await create(two, DDL["mysql"])
             await one.run(UserDao.upsert(ADA))
             assert await one.run(UserDao.get(1)) == ADA
