@@ -51,17 +51,15 @@ def table_class(name: str) -> str:
 
 
 def finder(table: str, key: str, columns: list[str]) -> str:
-    """The finder of a key: `post_by_user` of table `post` → `by_user`; `idx_phone` → `by_phone`.
-
-    A key named as its column → `by_` it.
-    """
-    rest = key
-    for prefix in (f"{table}_", "idx_", "ix_", "uk_", "uq_", "key_", "index_"):
-        rest = rest.removeprefix(prefix)
-    for suffix in ("_idx", "_index", "_key", "_unique"):
-        rest = rest.removesuffix(suffix)
-    rest = _FOREIGN.sub("_", rest).strip("_") or "_and_".join(columns)
-    return identifier(rest if rest.startswith("by_") else f"by_{rest}", "by")
+    """The finder of a key: `post_by_user` of table `post` → `by_user`; `idx_phone`, `phone_idx` or `phone` → `by_phone`."""
+    rest = _FOREIGN.sub("_", key.removeprefix(f"{table}_"))
+    if not rest.startswith("by_"):
+        for prefix in ("idx_", "ix_", "uk_", "uq_", "key_", "index_"):
+            rest = rest.removeprefix(prefix)
+        for suffix in ("_idx", "_index", "_key", "_unique"):
+            rest = rest.removesuffix(suffix)
+        rest = f"by_{rest.strip('_') or '_and_'.join(columns)}"
+    return identifier(rest, "by")
 
 
 def snake(name: str) -> str:

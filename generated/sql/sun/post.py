@@ -162,7 +162,7 @@ class PostDao(sql.Dao[Post]):
     )
 
     _get = sql.Finder(table, [post_id])
-    _by_post = sql.Finder(table, [post_key])
+    _by_post_key = sql.Finder(table, [post_key])
     _by_user = sql.Finder(table, [user_id, is_archived], order=[post_id])
     _by_type = sql.Finder(table, [user_id, is_archived, post_type], order=[post_id])
     _by_archived = sql.Finder(table, [is_archived], order=[post_id])
@@ -173,9 +173,9 @@ class PostDao(sql.Dao[Post]):
         return cls._get.one(post_id)
 
     @classmethod
-    def by_post(cls, post_key: str) -> sql.Query[Post | None]:
+    def by_post_key(cls, post_key: str) -> sql.Query[Post | None]:
         """The row of this key. Generated from UNIQUE KEY post_by_post_key (post_key)."""
-        return cls._by_post.one(post_key)
+        return cls._by_post_key.one(post_key)
 
     @classmethod
     def by_user(

@@ -183,10 +183,10 @@ class ChatGroupDao(sql.Dao[ChatGroup]):
     )
 
     _get = sql.Finder(table, [chat_group_id])
-    _by_group = sql.Finder(table, [group_key])
+    _by_group_key = sql.Finder(table, [group_key])
     _by_room = sql.Finder(table, [room_key])
     _by_user_name = sql.Finder(table, [user_name_lower])
-    _by_invite = sql.Finder(table, [invite_key])
+    _by_invite_key = sql.Finder(table, [invite_key])
     _by_creator = sql.Finder(table, [creator_user_id], order=[chat_group_id])
     _by_tag = sql.Finder(table, [tag_id], order=[chat_group_id])
 
@@ -196,9 +196,9 @@ class ChatGroupDao(sql.Dao[ChatGroup]):
         return cls._get.one(chat_group_id)
 
     @classmethod
-    def by_group(cls, group_key: str) -> sql.Query[ChatGroup | None]:
+    def by_group_key(cls, group_key: str) -> sql.Query[ChatGroup | None]:
         """The row of this key. Generated from UNIQUE KEY chat_group_by_group_key (group_key)."""
-        return cls._by_group.one(group_key)
+        return cls._by_group_key.one(group_key)
 
     @classmethod
     def by_room(cls, room_key: str) -> sql.Query[ChatGroup | None]:
@@ -211,9 +211,9 @@ class ChatGroupDao(sql.Dao[ChatGroup]):
         return cls._by_user_name.one(user_name_lower)
 
     @classmethod
-    def by_invite(cls, invite_key: str) -> sql.Query[ChatGroup | None]:
+    def by_invite_key(cls, invite_key: str) -> sql.Query[ChatGroup | None]:
         """The row of this key. Generated from UNIQUE KEY chat_group_by_invite_key (invite_key)."""
-        return cls._by_invite.one(invite_key)
+        return cls._by_invite_key.one(invite_key)
 
     @classmethod
     def by_creator(
