@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import sys
@@ -58,10 +59,11 @@ def generate(project: Path, check: bool, watch: bool, force: bool) -> None:
     if check:
         drifted = [_print_drift(source) for source in sources]
         sys.exit(1 if any(drifted) else 0)
-    for source in sources:
-        _generate(source, force=force)
     if watch:
         _watch(sources, force=force)
+        return
+    for source in sources:
+        _generate(source, force=force)
 
 
 def _sources(project: Path) -> list[Source]:
@@ -109,12 +111,19 @@ def _watch(sources: list[Source], *, force: bool) -> None:
     import watchfiles
 
     click.echo("watching for changes; Ctrl-C ends it")
-    for _ in watchfiles.watch(*(source.schema for source in sources), raise_interrupt=False):
+    folders = [source.schema for source in sources]
+    seen: dict[str, str] = {}
+    # Now and then without a change, too: one made before the watcher was up has no event.
+    changes = watchfiles.watch(*folders, debounce=200, rust_timeout=2_000, yield_on_timeout=True, raise_interrupt=False)
+    for _ in itertools.chain([None], changes):
         for source in sources:
-            try:
-                _generate(source, force=force)
-            except Refused as error:
-                error.show()
+            inputs = source.inputs()
+            if seen.get(source.folder) != inputs:
+                seen[source.folder] = inputs
+                try:
+                    _generate(source, force=force)
+                except Refused as error:
+                    error.show()
 
 
 @contextlib.contextmanager

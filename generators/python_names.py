@@ -51,7 +51,7 @@ def table_class(name: str) -> str:
 
 
 def finder(table: str, key: str, columns: list[str]) -> str:
-    """The finder of a key: `post_by_user` of table `post` → `by_user`; `idx_phone`, `phone_idx` or `phone` → `by_phone`."""
+    """The finder of a key: `post_by_user` of table `post` → `by_user`; `idx_phone` or just `phone` → `by_phone`."""
     rest = _FOREIGN.sub("_", key.removeprefix(f"{table}_"))
     if not rest.startswith("by_"):
         for prefix in ("idx_", "ix_", "uk_", "uq_", "key_", "index_"):

@@ -10,6 +10,7 @@ import functools
 import secrets
 import struct
 from collections.abc import Awaitable
+from contextvars import ContextVar
 from typing import Any, cast
 
 import structlog
@@ -38,6 +39,9 @@ from runtime.rpc.wire import (
 _TEXT = 0x81
 _BINARY = 0x82
 """First byte of a whole message (RFC 6455, section 5.2): FIN and the opcode."""
+
+# The task of a socket's call, known to every task that the call starts: a handler need not end a session in its own one.
+_call_task: ContextVar[asyncio.Task[Any] | None] = ContextVar("call_task", default=None)
 
 _GOING_AWAY = RpcError(Code.UNAVAILABLE, "the server is going away")
 
@@ -250,6 +254,7 @@ class Socket(WebSocketHandler):
 
     async def _run(self, call: Call, caller: Caller) -> None:
         wire = cast(Wire, self._wire)
+        _call_task.set(asyncio.current_task())
         try:
             response = await self._dispatcher.call(
                 call.method, wire.codec, call.request, caller, timeout_ms=call.timeout_ms, call_id=call.id
@@ -318,7 +323,7 @@ class Socket(WebSocketHandler):
         self.close(code, reason)
 
     def end_session(self) -> None:
-        current = asyncio.current_task()
+        current = _call_task.get()
         if current is None or current not in self._calls.values():
             self.end(CloseCode.SESSION_ENDED, "the session has ended")
             return

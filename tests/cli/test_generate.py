@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
-from tests.cli.conftest import Run
+from tests.cli.conftest import SUN, Run, environment
 
 TABLE = Path("schema/sql/notes.sql")
 PROTO = Path("schema/proto/notes/v1/notes.proto")
@@ -97,3 +98,30 @@ def test_init_refuses_a_folder_that_is_not_empty(run: Run, project: Path) -> Non
     done = run("init", str(project))
     assert done.returncode == 2
     assert "not empty" in done.stderr
+
+
+def test_watch_generates_after_each_change_and_survives_a_broken_schema(project: Path) -> None:
+    command = [SUN, "--project", project, "generate", "--watch"]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment() | {"PYTHONUNBUFFERED": "1"},
+    ) as process:
+        assert process.stdout is not None
+
+        def read_until(words: str) -> None:
+            assert process.stdout is not None
+            while words not in (line := process.stdout.readline()):
+                assert line, f"ended before it said {words!r}"
+
+        read_until("watching for changes")
+        edit(project / TABLE, "text       TEXT", "body       TEXT")
+        read_until(f"wrote {ROW}")
+        edit(project / TABLE, "body       TEXT", "body       TXET")
+        read_until("1 error in the schema")
+        edit(project / TABLE, "body       TXET", "text       TEXT")
+        read_until(f"wrote {ROW}")
+        process.terminate()
+    assert "text: str" in (project / ROW).read_text()
