@@ -1,7 +1,7 @@
 """Confirm codes and the tickets they are exchanged for: made, sent, limited, checked and spent.
 
-What is stored tells a thief nothing: nonce and ticket are 256 random bits under SHA-256, and the six digits are hashed under
-the nonce, which only the client has. So the key of each code's hash is a secret that the server itself does not keep.
+What is stored tells a thief nothing: nonce and ticket are 256 random bits under SHA-256, and the six digits are hashed
+under the nonce, which only the client has. So the key of each code's hash is a secret that the server does not keep.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ class Confirmed(NamedTuple):
 class Codes:
     """Confirm codes over `sun.sms`.
 
-    The limits count rows of that table, refused requests excepted. One process counts and adds under a lock, so it never
-    goes over; several processes on one MariaDB may each let one request through in the same instant.
+    The limits count its rows; a refused request leaves none. One process counts and adds under a lock, so it never goes
+    over; several processes on one MariaDB may each let one request through in the same instant.
     """
 
     def __init__(self, db: Database, ids: IdGenerator, sender: CodeSender, clock: Clock) -> None:
@@ -120,7 +120,7 @@ class Codes:
         sms_id, shown, ticket, now_ms = row.sms_id, _code_hash(nonce, code.strip()), new_token(), self._clock()
 
         async def attempt(tx: Transaction) -> Sms | None:
-            # Counted before it is compared, and in the condition: however many come at once, no more than that are compared.
+            # Counted before it is compared, by the condition: however many come at once, so many are compared.
             open_ones = (
                 SmsDao.sms_id == sms_id,
                 SmsDao.attempts < MOST_ATTEMPTS,
@@ -131,12 +131,9 @@ class Codes:
                 return None
             tried = await tx.run(SmsDao.get(sms_id))
             if tried is not None and hmac.compare_digest(tried.code_hash, shown):
-                values = SmsDao.update(SmsDao.sms_id == sms_id)
-                await tx.run(
-                    values.set(
-                        confirmed_ms=now_ms, ticket_hash=digest(ticket), ticket_expires_ms=now_ms + TICKET_LIFE_MS
-                    )
-                )
+                confirmed = SmsDao.update(SmsDao.sms_id == sms_id).set(confirmed_ms=now_ms)
+                expires_ms = now_ms + TICKET_LIFE_MS
+                await tx.run(confirmed.set(ticket_hash=digest(ticket), ticket_expires_ms=expires_ms))
             return tried
 
         # Not raised within the transaction, which would undo the count.
@@ -157,23 +154,18 @@ class Codes:
     def _is_live(self, row: Sms) -> bool:
         return row.signed_in_ms == 0 and row.signed_up_ms == 0 and row.ticket_expires_ms > self._clock()
 
-    async def spend_on_sign_up(self, tx: Transaction, row: Sms) -> None:
-        """Spend a ticket together with what else the transaction does. Raises PhoneNotConfirmed when it was spent already."""
-        await self._spend(tx, row, signed_up_ms=self._clock())
-
-    async def spend_on_sign_in(self, tx: Transaction, row: Sms) -> None:
-        """Spend a ticket together with what else the transaction does. Raises PhoneNotConfirmed when it was spent already."""
-        await self._spend(tx, row, signed_in_ms=self._clock())
-
-    async def _spend(self, tx: Transaction, row: Sms, signed_up_ms: int = 0, signed_in_ms: int = 0) -> None:
+    async def spend(self, tx: Transaction, row: Sms, *, on_sign_up: bool) -> None:
+        """Spend a ticket together with what else the transaction does. Raises PhoneNotConfirmed if it is spent."""
+        now_ms = self._clock()
         unspent = (
             SmsDao.sms_id == row.sms_id,
             SmsDao.signed_in_ms == 0,
             SmsDao.signed_up_ms == 0,
-            SmsDao.ticket_expires_ms > self._clock(),
+            SmsDao.ticket_expires_ms > now_ms,
         )
-        values = SmsDao.update(*unspent).set(signed_up_ms=signed_up_ms, signed_in_ms=signed_in_ms)
-        if await tx.run(values) == 0:
+        change = SmsDao.update(*unspent)
+        change = change.set(signed_up_ms=now_ms) if on_sign_up else change.set(signed_in_ms=now_ms)
+        if await tx.run(change) == 0:
             raise PhoneNotConfirmed
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from generated.rpc.sun.v1.errors import RateLimited
 
@@ -15,19 +15,19 @@ HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 
 
-@dataclass(frozen=True, slots=True)
 class Allowance:
     """`burst` tries at once, and another one every `refill_ms`, for each key.
 
-    This is GCRA (ITU-T I.371, annex A), which needs one number a key: when its burst is whole again. The numbers are this
-    process's own, so `n` processes allow `n` times as much. Beyond `most_keys` the key that was used longest ago is
-    forgotten.
+    This is GCRA (ITU-T I.371, annex A), which needs one number a key: when its burst is whole again. The numbers are
+    this process's own, so `n` processes allow `n` times as much. Beyond `most_keys` the key that was used longest ago
+    is forgotten.
     """
 
-    burst: int
-    refill_ms: int
-    most_keys: int = 100_000
-    _whole_ms: OrderedDict[str, int] = field(default_factory=OrderedDict[str, int], repr=False, compare=False)
+    def __init__(self, burst: int, refill_ms: int, most_keys: int = 100_000) -> None:
+        self.burst = burst
+        self.refill_ms = refill_ms
+        self._most_keys = most_keys
+        self._whole_ms: OrderedDict[str, int] = OrderedDict()
 
     def wait_ms(self, key: str, now_ms: int) -> int:
         """How long until a try is allowed; 0 for at once."""
@@ -36,7 +36,7 @@ class Allowance:
     def take(self, key: str, now_ms: int) -> None:
         """Count a try."""
         self._whole_ms[key] = max(now_ms, self._whole_ms.pop(key, 0)) + self.refill_ms
-        if len(self._whole_ms) > self.most_keys:
+        if len(self._whole_ms) > self._most_keys:
             self._whole_ms.popitem(last=False)
 
     def give_back(self, key: str) -> None:
@@ -75,11 +75,11 @@ class Window:
 def window_wait_ms(windows: Sequence[Window], times_ms: Sequence[int], now_ms: int) -> int:
     """How long until no window is full; `times_ms` are those so far, newest first."""
     full = (times_ms[window.most - 1] + window.span_ms - now_ms for window in windows if len(times_ms) >= window.most)
-    return max(0, *full, 0)
+    return max(0, max(full, default=0))
 
 
 def network_of(address: str) -> str:
-    """What limits take for one address: an IPv4 address, or the /64 that an IPv6 subscriber has to himself (RFC 6177)."""
+    """What limits take for one address: an IPv4 address, or the /64 of an IPv6 subscriber (RFC 6177)."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Passwords: argon2id (RFC 9106) on a few threads, since one hash takes some 50 ms and 64 MiB and must not stop the event loop."""
+"""Passwords as argon2id (RFC 9106), on threads: a hash takes some 50 ms and 64 MiB, too much for the event loop."""
 
 from __future__ import annotations
 

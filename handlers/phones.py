@@ -21,7 +21,7 @@ _REFUSED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Phone:
-    """`number` is in E.164 form, `country` in ISO 3166-1; `carrier` is the one the number was first given to, or empty."""
+    """`number` is in E.164 form, `country` in ISO 3166-1; `carrier` is the first holder of it, if known."""
 
     number: str
     country: str

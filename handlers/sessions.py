@@ -39,7 +39,7 @@ class Started(NamedTuple):
 
 
 class SessionKeeper:
-    """Begins and ends sessions inside their callers' transactions; connections of ended ones close once that is committed."""
+    """Begins and ends sessions in its callers' transactions; after the commit, connections of ended ones close."""
 
     def __init__(self, ids: IdGenerator, connections: Sessions, clock: Clock) -> None:
         self._ids = ids
@@ -95,7 +95,7 @@ class SessionAuthenticator:
         self._touching: dict[int, asyncio.Task[None]] = {}
 
     async def authenticate(self, token: str) -> Identity | None:
-        """None for a token that is unknown, expired or revoked, and for one of an account that is closed. Raises SqlError."""
+        """None for a token that is unknown, expired or revoked, or of a closed account. Raises SqlError."""
         now_ms = self._clock()
         session = await self._db.run(SessionDao.by_token_hash(digest(token)))
         if session is None or session.expires_ms <= now_ms:

@@ -12,5 +12,5 @@ def new_token() -> str:
 
 
 def digest(token: str) -> bytes:
-    """The 32 bytes that are stored. One round of SHA-256 does: 256 random bits can't be guessed, however fast the tries."""
+    """The 32 bytes that are stored. One round of SHA-256 does: no speed of tries is enough for 256 random bits."""
     return hashlib.sha256(token.encode(errors="replace")).digest()

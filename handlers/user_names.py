@@ -1,9 +1,8 @@
-"""The rules for what users are called: user names, which are unique, and names for people, which are not."""
+"""The rules for user names: what they are made of, which are kept back, and what a user is found by."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 
 from generated.proto.sun.v1.enums_pb2 import (
     USER_NAME_STATUS_AVAILABLE,
@@ -20,14 +19,14 @@ SHORTEST, LONGEST = 4, 32
 _ALLOWED = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 # Names that could pass for the service itself, however they are broken up by underscores.
-_RESERVED = frozenset(
+RESERVED = frozenset(
     """
-    abuse account accounts admin administrator admins anonymous backup billing contact deleted developer everybody everyone
-    help helpdesk helpcenter hostmaster info legal login logout mail media mention mentions moderator moderators news
-    nobody noreply notification notifications null official payment payments police postmaster press privacy profile
-    register root security service session settings signin signup staff status suggestion sunadmin sunapp sunhelp sunofficial
-    sunsecurity sunstaff sunsupport sunteam superuser support sysadmin system team terms test undefined unknown user users
-    webmaster
+    abuse account accounts admin administrator admins anonymous backup billing contact deleted developer everybody
+    everyone help helpdesk helpcenter hostmaster info legal login logout mail media mention mentions moderator
+    moderators news nobody noreply notification notifications null official payment payments police postmaster press
+    privacy profile register root security service session settings signin signup staff status suggestion sunadmin
+    sunapp sunhelp sunofficial sunsecurity sunstaff sunsupport sunteam superuser support sysadmin system team terms
+    test undefined unknown user users webmaster
     """.split()
 )
 
@@ -40,7 +39,7 @@ def status_of(user_name: str) -> UserNameStatus:
         return USER_NAME_STATUS_TOO_LONG
     if not _ALLOWED.fullmatch(user_name):
         return USER_NAME_STATUS_BAD_CHARACTERS
-    if user_name.lower().replace("_", "") in _RESERVED:
+    if user_name.lower().replace("_", "") in RESERVED:
         return USER_NAME_STATUS_RESERVED
     return USER_NAME_STATUS_AVAILABLE
 
@@ -58,14 +57,3 @@ def key_of(user_name: str) -> str | None:
     if not _ALLOWED.fullmatch(user_name) or len(user_name) > LONGEST:
         return None
     return user_name.lower()
-
-
-def tidy(name: str) -> str:
-    """A name for people as it is shown: without control characters, and with single spaces within."""
-    visible = "".join(" " if unicodedata.category(each) == "Cc" else each for each in name)
-    return " ".join(visible.split())
-
-
-def searchable(name: str) -> str:
-    """A name for people as it is searched. Lower case can be longer than the name, and the column is not."""
-    return name.lower()[:64]
