@@ -40,7 +40,7 @@ _TEXT = 0x81
 _BINARY = 0x82
 """First byte of a whole message (RFC 6455, section 5.2): FIN and the opcode."""
 
-# The task of a socket's call, known to every task that the call starts: a handler need not end a session in its own one.
+# The task of a socket's call, known to every task that the call starts: a transaction's end, for one, runs in its own.
 _call_task: ContextVar[asyncio.Task[Any] | None] = ContextVar("call_task", default=None)
 
 _GOING_AWAY = RpcError(Code.UNAVAILABLE, "the server is going away")
