@@ -332,8 +332,9 @@ def _drift_summary(source: Source) -> str | None:
     try:
         differences = pipeline.drift(source)
     except SchemaError as error:
-        return f"the schema has {len(error.diagnostics)} errors: {error.diagnostics[0]}"
-    return f"{len(differences)} files differ from the schema: run `sun generate`" if differences else None
+        return str(error.diagnostics[0])
+    paths = ", ".join(each.path for each in differences[:3]) + (", …" if len(differences) > 3 else "")
+    return f"not what the schema says ({paths}): run `sun generate`" if differences else None
 
 
 @cli.command()
