@@ -26,7 +26,7 @@ def load(project: Path, name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise
-        place = project / name.replace(".", "/")
+        place = project.joinpath(*name.split(".")).with_suffix(".py")
         raise NotAProject(f"{place} is missing: `sun generate` writes generated/, you write handlers/") from error
     if not Path(str(module.__file__)).resolve().is_relative_to(project.resolve()):
         raise NotAProject(f"{name} was found at {module.__file__}, outside of the project {project}")

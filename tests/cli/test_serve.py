@@ -129,7 +129,7 @@ def test_a_project_without_handlers_is_told_so(run: Run, project: Path) -> None:
     (project / "handlers/app.py").unlink()
     done = run("serve", "--port", "0")
     assert done.returncode == 2
-    assert "handlers/app is missing" in done.stderr
+    assert "handlers/app.py is missing" in done.stderr
 
 
 def test_doctor_finds_a_healthy_project_and_a_sick_one(run: Run, project: Path) -> None:
