@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, cast
 
+import structlog
 from structlog.typing import FilteringBoundLogger
 
 from runtime.rpc.errors import Code, RpcError
@@ -40,7 +41,11 @@ class Context:
     device: str
     deadline: float
     call_id: str
-    log: FilteringBoundLogger = field(repr=False)
+
+    @property
+    def log(self) -> FilteringBoundLogger:
+        """A logger that names the method and the call."""
+        return cast(FilteringBoundLogger, structlog.get_logger(method=self.method, call_id=self.call_id))
 
     @property
     def user_id(self) -> int:

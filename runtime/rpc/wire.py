@@ -258,7 +258,12 @@ def _client_frame(frame: ClientFrame) -> wire_pb2.ClientFrame:
 def _server_frame(frame: ServerFrame) -> wire_pb2.ServerFrame:
     if isinstance(frame, Reply):
         if frame.error is None:
-            return wire_pb2.ServerFrame(reply=wire_pb2.Reply(id=frame.id, response=frame.response))
+            # Set in place: a Reply of its own would be copied into the frame.
+            made = wire_pb2.ServerFrame()
+            reply = made.reply
+            reply.id = frame.id
+            reply.response = frame.response
+            return made
         return wire_pb2.ServerFrame(reply=wire_pb2.Reply(id=frame.id, error=_error_to_proto(frame.error)))
     if isinstance(frame, Welcome):
         return wire_pb2.ServerFrame(

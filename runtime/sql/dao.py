@@ -15,6 +15,7 @@ from runtime.sql.expressions import Column, Condition, all_of
 from runtime.sql.queries import Batch, Delete, Fixed, Query, Select
 from runtime.sql.statements import Outcome, Statement, insert_text, select_text
 from runtime.sql.tables import Table
+from runtime.sql.types import Bool, Float, Int
 
 R = TypeVar("R")
 
@@ -202,6 +203,8 @@ def _rows_per_statement(table: Table[Any]) -> int:
 
 def _batch(table: Table[R], verb: str, rows: Iterable[R]) -> Query[int]:
     most = _rows_per_statement(table)
+    writable = [column.type for column in table.columns if column.writable]
+    texts = [place for place, type in enumerate(writable) if not isinstance(type, (Bool, Int, Float))]
     parts: list[Query[int]] = []
     chunk: list[Any] = []
     count = size = 0
@@ -214,7 +217,11 @@ def _batch(table: Table[R], verb: str, rows: Iterable[R]) -> Query[int]:
 
     for row in rows:
         values = _values(table, row)
-        weight = sum(2 * len(value) for value in values if isinstance(value, (str, bytes))) + 8 * len(values)
+        weight = 8 * len(values)
+        for place in texts:
+            value = values[place]
+            if isinstance(value, (str, bytes)):
+                weight += 2 * len(value)
         if count == most or (count and size + weight > _BATCH_BYTES):
             cut()
         chunk += values

@@ -6,14 +6,15 @@ import datetime
 import decimal
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
+
+import msgspec
 
 T = TypeVar("T")
 Convert = Callable[[Any], Any]
 
 
-class SqlType(Generic[T]):
+class SqlType(msgspec.Struct, Generic[T], frozen=True):
     """A column type.
 
     `encoders` and `decoders` hold a conversion by dialect name where the driver's own value differs.
@@ -23,24 +24,20 @@ class SqlType(Generic[T]):
     decoders: ClassVar[dict[str, Convert]] = {}
 
 
-@dataclass(frozen=True)
-class Bool(SqlType[bool]):
+class Bool(SqlType[bool], frozen=True):
     decoders: ClassVar[dict[str, Convert]] = {"mysql": bool, "sqlite": bool}
 
 
-@dataclass(frozen=True)
-class Int(SqlType[int]):
+class Int(SqlType[int], frozen=True):
     bits: int = 64
     signed: bool = True
 
 
-@dataclass(frozen=True)
-class Float(SqlType[float]):
+class Float(SqlType[float], frozen=True):
     bits: int = 64
 
 
-@dataclass(frozen=True)
-class Decimal(SqlType[decimal.Decimal]):
+class Decimal(SqlType[decimal.Decimal], frozen=True):
     """SQLite stores the decimal text, since its REAL would round it."""
 
     precision: int
@@ -49,18 +46,15 @@ class Decimal(SqlType[decimal.Decimal]):
     decoders: ClassVar[dict[str, Convert]] = {"sqlite": decimal.Decimal}
 
 
-@dataclass(frozen=True)
-class Text(SqlType[str]):
+class Text(SqlType[str], frozen=True):
     max_length: int | None = None  # characters
 
 
-@dataclass(frozen=True)
-class Bytes(SqlType[bytes]):
+class Bytes(SqlType[bytes], frozen=True):
     max_length: int | None = None  # bytes
 
 
-@dataclass(frozen=True)
-class Date(SqlType[datetime.date]):
+class Date(SqlType[datetime.date], frozen=True):
     encoders: ClassVar[dict[str, Convert]] = {"sqlite": datetime.date.isoformat}
     decoders: ClassVar[dict[str, Convert]] = {"sqlite": datetime.date.fromisoformat}
 
@@ -73,8 +67,7 @@ def _timedelta(microseconds: int) -> datetime.timedelta:
     return datetime.timedelta(microseconds=microseconds)
 
 
-@dataclass(frozen=True)
-class Time(SqlType[datetime.timedelta]):
+class Time(SqlType[datetime.timedelta], frozen=True):
     """MySQL's TIME is a span of up to 838 hours, so it is a timedelta. SQLite stores microseconds, which sort right."""
 
     encoders: ClassVar[dict[str, Convert]] = {"sqlite": _microseconds}
@@ -85,8 +78,7 @@ def _iso(value: datetime.datetime) -> str:
     return value.isoformat(" ", "microseconds")
 
 
-@dataclass(frozen=True)
-class DateTime(SqlType[datetime.datetime]):
+class DateTime(SqlType[datetime.datetime], frozen=True):
     """A wall clock without a zone."""
 
     encoders: ClassVar[dict[str, Convert]] = {"sqlite": _iso}
@@ -103,8 +95,7 @@ def _as_utc(value: datetime.datetime) -> datetime.datetime:
     return value.replace(tzinfo=datetime.UTC)
 
 
-@dataclass(frozen=True)
-class Timestamp(SqlType[datetime.datetime]):
+class Timestamp(SqlType[datetime.datetime], frozen=True):
     """A moment: aware datetimes in Python, UTC in the store."""
 
     encoders: ClassVar[dict[str, Convert]] = {"mysql": _to_utc, "sqlite": lambda value: _iso(_to_utc(value))}
@@ -118,14 +109,12 @@ def _dump(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-@dataclass(frozen=True)
-class Json(SqlType[Any]):
+class Json(SqlType[Any], frozen=True):
     encoders: ClassVar[dict[str, Convert]] = {"mysql": _dump, "sqlite": _dump}
     decoders: ClassVar[dict[str, Convert]] = {"mysql": json.loads, "sqlite": json.loads}
 
 
-@dataclass(frozen=True)
-class Bits(SqlType[int]):
+class Bits(SqlType[int], frozen=True):
     """BIT(width) as an unsigned integer."""
 
     width: int = 1
@@ -140,15 +129,13 @@ def _split(text: str) -> frozenset[str]:
     return frozenset(text.split(",")) if text else frozenset()
 
 
-@dataclass(frozen=True)
-class Choice(SqlType[T]):
+class Choice(SqlType[T], frozen=True):
     """ENUM: one of these strings."""
 
     values: tuple[T, ...]
 
 
-@dataclass(frozen=True)
-class Choices(SqlType[frozenset[str]]):
+class Choices(SqlType[frozenset[str]], frozen=True):
     """SET: some of these strings."""
 
     values: tuple[str, ...]
