@@ -254,7 +254,8 @@ class Socket(WebSocketHandler):
 
     async def _run(self, call: Call, caller: Caller) -> None:
         wire = cast(Wire, self._wire)
-        _call_task.set(asyncio.current_task())
+        current = asyncio.current_task()
+        _call_task.set(current)
         try:
             response = await self._dispatcher.call(
                 call.method, wire.codec, call.request, caller, timeout_ms=call.timeout_ms, call_id=call.id
@@ -262,7 +263,9 @@ class Socket(WebSocketHandler):
             reply = Reply(call.id, response, None)
         except RpcError as error:
             reply = Reply(call.id, b"", error)
-        current = asyncio.current_task()
+        finally:
+            # A task in its own context is a cycle, which only the garbage collector would end: one for each call.
+            _call_task.set(None)
         # A call that was given up has had its reply, and its id may be in use again.
         if self._calls.get(call.id) is current:
             del self._calls[call.id]
