@@ -447,7 +447,7 @@ def test_the_close_codes_say_whether_to_come_back() -> None:
 
 
 @asynchronous
-async def test_a_call_leaves_nothing_to_the_garbage_collector() -> None:
+async def test_calls_leave_nothing_to_the_garbage_collector() -> None:
     async with serving() as sun:
         socket = await sun.socket()
         socket.call("first", ECHO, "x")
@@ -457,6 +457,7 @@ async def test_a_call_leaves_nothing_to_the_garbage_collector() -> None:
         try:
             for number in range(20):
                 socket.call(str(number), ECHO, "x")
+            for _ in range(20):
                 await socket.value()
             gc.collect()
             left = [type(each).__name__ for each in gc.garbage if isinstance(each, asyncio.Task)]
