@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import socket as sockets
 from typing import Any
@@ -444,24 +443,3 @@ def test_the_close_codes_say_whether_to_come_back() -> None:
     assert not reconnect(1009)
     assert reconnect(4499)
     assert not reconnect(4999)
-
-
-@asynchronous
-async def test_calls_leave_nothing_to_the_garbage_collector() -> None:
-    async with serving() as sun:
-        socket = await sun.socket()
-        socket.call("first", ECHO, "x")
-        await socket.value()
-        gc.collect()
-        gc.set_debug(gc.DEBUG_SAVEALL)
-        try:
-            for number in range(20):
-                socket.call(str(number), ECHO, "x")
-            for _ in range(20):
-                await socket.value()
-            gc.collect()
-            left = [type(each).__name__ for each in gc.garbage if isinstance(each, asyncio.Task)]
-        finally:
-            gc.set_debug(0)
-            gc.garbage.clear()
-        assert left == []
