@@ -209,6 +209,25 @@ def db_create(project: Path) -> None:
     click.echo(f"{len(made)} tables created" if made else "every table is there already")
 
 
+@db.command("diff")
+@click.pass_obj
+def db_diff(project: Path) -> None:
+    """Say how the live database differs from the schema; exit with 1 if it does. Changes nothing there."""
+    import asyncio
+
+    from runtime.bundle import diff_tables
+    from runtime.project import parts
+
+    settings = _settings(project)
+    with _one_line_errors():
+        lines = asyncio.run(diff_tables(settings, parts(project)))
+    for line in lines:
+        click.echo(line)
+    if not lines:
+        click.echo("the database is what the schema says")
+    sys.exit(1 if lines else 0)
+
+
 @cli.command()
 @click.option("--host", help="Address to listen on (127.0.0.1).")
 @click.option("--port", type=int, help="Port to listen on, 0 for a free one (8650).")

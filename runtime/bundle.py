@@ -25,6 +25,7 @@ from runtime.rpc.settings import GatewaySettings
 from runtime.rpc.websocket import Connections
 from runtime.sql.create import Missing, create, missing
 from runtime.sql.database import Database, connect
+from runtime.sql.diff import differences
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,15 @@ async def create_tables(settings: Settings, parts: Parts) -> list[str]:
         db = await open_database(settings)
         stack.push_async_callback(db.close)
         return await _create(db, parts)
+
+
+async def diff_tables(settings: Settings, parts: Parts) -> list[str]:
+    """How the store differs from the schema, a line each. Raises SqlError."""
+    db = await open_database(settings)
+    try:
+        return await differences(db, settings.database_url, parts.scripts(db.dialect.name))
+    finally:
+        await db.close()
 
 
 async def _create(db: Database, parts: Parts) -> list[str]:
