@@ -8,6 +8,7 @@ from handlers.general import GeneralHandler
 from handlers.passwords import Passwords
 from handlers.sessions import SessionAuthenticator, SessionKeeper
 from handlers.social import SocialHandler
+from handlers.sweeper import Sweeper
 from handlers.user import UserHandler
 from runtime.app import App, Platform
 from runtime.ids import Clock, wall_clock_ms
@@ -36,4 +37,5 @@ def build(
             SocialHandler(db, ids, clock),
         ],
         authenticator=SessionAuthenticator(db, clock),
+        jobs=[Sweeper(db, clock).job],
     )

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from runtime.config import Settings
 from runtime.ids import IdGenerator
+from runtime.jobs import Job
 from runtime.rpc.context import Authenticator
 from runtime.rpc.service import Service
 from runtime.sql.database import Database
@@ -33,10 +34,11 @@ class Platform:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """What `handlers.app.build(platform)` returns: an instance for each service, and who tokens belong to.
+    """What `handlers.app.build(platform)` returns: an instance for each service, who tokens belong to, what else runs.
 
-    Without an authenticator every caller is anonymous.
+    Without an authenticator every caller is anonymous. Jobs run in each process that serves.
     """
 
     services: Sequence[Service]
     authenticator: Authenticator | None = None
+    jobs: Sequence[Job] = ()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from runtime.app import App, Platform
 from runtime.config import Settings
+from runtime.jobs import running
 from runtime.leases import leased_ids
 from runtime.logs import configure_logging
 from runtime.rpc.context import Identity
@@ -154,6 +155,7 @@ async def _serve(settings: Settings, parts: Parts, build: Build, announce: Annou
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
+        await stack.enter_async_context(running(app.jobs))
         stack.push_async_callback(gateway.drain)
         announce(address.url)
         await stop.wait()
