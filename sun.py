@@ -80,7 +80,7 @@ def _generate(source: Source, *, force: bool) -> None:
 
     with _schema_errors():
         try:
-            done = pipeline.generate(source, force=force)
+            done = pipeline.generate(source, click.echo, force=force)
         except writer.EditedFiles as error:
             for path in error.paths:
                 click.echo(f"sun: {source.folder}/{path} was edited by hand", err=True)

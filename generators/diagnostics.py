@@ -42,12 +42,17 @@ class SchemaError(Exception):
 
 @dataclass(slots=True)
 class Diagnostics:
-    """Collects errors, so that a person sees all of them at once and not one a run."""
+    """Collects errors, so that a person sees all of them at once, and notes of what is passed over."""
 
     found: list[Diagnostic] = field(default_factory=list[Diagnostic])
+    notes: list[Diagnostic] = field(default_factory=list[Diagnostic])
 
     def error(self, position: Position, code: str, message: str) -> None:
         self.found.append(Diagnostic(position, code, message))
+
+    def note(self, position: Position, message: str) -> None:
+        """Something that is no part of what Sun makes, and that the schema is as good without."""
+        self.notes.append(Diagnostic(position, "note", message))
 
     def raise_if_any(self) -> None:
         """Raise SchemaError when an error was collected."""

@@ -6,6 +6,7 @@ Then write or compare.
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,8 +74,8 @@ def sources(root: Path) -> list[Source]:
     return found
 
 
-def load(source: Source) -> Schema:
-    """The checked IR of a schema. Raises SchemaError with every error found."""
+def load(source: Source, tell: Callable[[str], None] | None = None) -> Schema:
+    """The checked IR of a schema. Raises SchemaError with every error found; `tell` hears what was passed over."""
     from generators import sql_ddl, sql_walker
     from generators.proto_parser import parse_protos
     from generators.sql_parser import parse_databases
@@ -87,6 +88,9 @@ def load(source: Source) -> Schema:
     for database in databases:
         sql_ddl.check(database, diagnostics)
     diagnostics.raise_if_any()
+    if tell is not None:
+        for note in sorted(diagnostics.notes):
+            tell(str(note))
     return schema
 
 
@@ -107,12 +111,15 @@ def artifacts(source: Source, schema: Schema) -> list[Artifact]:
     return writer.formatted(made)
 
 
-def generate(source: Source, *, force: bool = False) -> writer.Written:
-    """Bring a target's files up to date. Raises SchemaError and EditedFiles, both before anything is written."""
+def generate(source: Source, tell: Callable[[str], None] | None = None, *, force: bool = False) -> writer.Written:
+    """Bring a target's files up to date; `tell` hears what was passed over.
+
+    Raises SchemaError and EditedFiles, both before anything is written.
+    """
     inputs = source.inputs()
     if writer.is_current(source.output, inputs):
         return writer.Written((), (), len(writer.read_manifest(source.output).files))
-    return writer.write(source.output, artifacts(source, load(source)), inputs, force=force)
+    return writer.write(source.output, artifacts(source, load(source, tell)), inputs, force=force)
 
 
 def drift(source: Source) -> list[writer.Difference]:

@@ -177,6 +177,9 @@ class _ColumnReader:
         elif reader.accept("COLLATE"):
             self._once("COLLATE", place)
             self.collation = self._option()
+        elif reader.accept("BINARY"):  # an old way to ask for comparison byte by byte
+            self._once("COLLATE", place)
+            self.collation = "utf8mb4_bin"
         elif reader.accept("CHECK"):
             self._once("CHECK", place)
             self._check_constraint(place)

@@ -50,7 +50,10 @@ def _unsupported(diagnostics: Diagnostics, item: ir.Table | ir.Column | ir.Key |
 
 
 def _mysql(database: ir.Database, diagnostics: Diagnostics) -> Iterator[str]:
-    for table in _by_reference(database, diagnostics):
+    ordered, circular = _by_reference(database)
+    if circular:
+        yield "SET foreign_key_checks = 0"
+    for table in ordered:
         lines = [_mysql_column(column) for column in table.columns]
         if table.primary_key is not None:
             lines.append(f"PRIMARY KEY {_mysql_parts(table.primary_key)}{_comment(table.primary_key.comment)}")
@@ -65,23 +68,26 @@ def _mysql(database: ir.Database, diagnostics: Diagnostics) -> Iterator[str]:
         options = "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"
         options += f" COMMENT={mysql_string(table.comment)}" if table.comment else ""
         yield f"CREATE TABLE IF NOT EXISTS {_backticks(table.name)} (\n{body}\n) {options}"
+    if circular:
+        yield "SET foreign_key_checks = 1"
 
 
-def _by_reference(database: ir.Database, diagnostics: Diagnostics) -> list[ir.Table]:
-    """The tables in their order, but each after those that its foreign keys refer to."""
+def _by_reference(database: ir.Database) -> tuple[list[ir.Table], bool]:
+    """The tables in their order, but each after those it refers to; and whether references go in a circle."""
     by_name = {table.name: table for table in database.tables}
     ordered: list[ir.Table] = []
     entered: set[str] = set()
+    circular = False
 
     def visit(table: ir.Table) -> None:
+        nonlocal circular
         entered.add(table.name)
         for key in table.foreign_keys:
             target = by_name.get(key.target_table)
             if target is None or target in ordered or target is table:
                 continue
             if target.name in entered:
-                text = f"`{table.name}` and `{target.name}` refer to each other, so neither can be created first"
-                _unsupported(diagnostics, key, f"{text}: drop one foreign key")
+                circular = True
                 continue
             visit(target)
         ordered.append(table)
@@ -89,7 +95,7 @@ def _by_reference(database: ir.Database, diagnostics: Diagnostics) -> list[ir.Ta
     for table in database.tables:
         if table.name not in entered:
             visit(table)
-    return ordered
+    return ordered, circular
 
 
 def _backticks(name: str) -> str:

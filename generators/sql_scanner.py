@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from generators.diagnostics import Diagnostics, Position
 from generators.sql_expressions import mysql_string
 
-# `--` opens a comment only before white space (https://dev.mysql.com/doc/refman/8.4/en/comments.html).
+# `--` opens a comment only before white space (https://dev.mysql.com/doc/refman/8.4/en/comments.html). A line of
+# nothing but dashes, with which some dumps part their tables, is one too: no statement has such a line.
 _TOKEN = re.compile(
     r"""
     (?P<space>\s++)
-  | (?P<line>(?:--(?=[\s\x00-\x1f]|\Z)|\#)[^\n]*+)
+  | (?P<line>(?:--(?=-*[\s\x00-\x1f]|-*\Z)|\#)[^\n]*+)
   | (?P<open>/\*M?!(?!999999)(?:[0-9]{5,6}(?![0-9]))?)  # MariaDB marks what no server should run with 999999
   | (?P<block>/\*(?!M?!(?!999999)).*?\*/)
   | (?P<close>\*/)

@@ -25,4 +25,4 @@ CREATE TABLE one (
   PRIMARY KEY (id)
 );
 
-CREATE VIEW four AS SELECT 1;
+CREATE TABLE four LIKE one;
