@@ -26,13 +26,17 @@ _NOT_PORTABLE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ColumnElement:
-    """A column with what it says about keys. `place` is its offset in the file; `null` is True for an explicit NULL."""
+    """A column with what it says about keys. `place` is its offset in the file; `null` is True for an explicit NULL.
+
+    `passed_over` says, with its place, what was left out of the column knowingly.
+    """
 
     column: ir.Column
     place: int
     null: bool = False
     primary: bool = False
     unique: bool = False
+    passed_over: tuple[tuple[int, str], ...] = ()
 
 
 def read_column(source: Source, tokens: Sequence[Token]) -> ColumnElement:
@@ -61,6 +65,7 @@ class _ColumnReader:
         self.unique = False
         self.comment = ""
         self.json = False
+        self.passed_over: list[tuple[int, str]] = []
 
     def read(self) -> ColumnElement:
         type_place = self.reader.here
@@ -88,7 +93,8 @@ class _ColumnReader:
             stored=self.stored,
             comment=self.comment,
         )
-        return ColumnElement(column, self.name.start, self.null is True, self.primary, self.unique)
+        passed_over = tuple(self.passed_over)
+        return ColumnElement(column, self.name.start, self.null is True, self.primary, self.unique, passed_over)
 
     # the type
 
@@ -300,6 +306,11 @@ class _ColumnReader:
             if self.null is False or self.primary or self.auto_increment:
                 raise Refused(place, "bad-default", f"`{self.name.value}` is NOT NULL, so its default can't be NULL")
             return ir.Default()
+        if isinstance(sql_type, ir.Date | ir.DateTime) and token.value.startswith("0000-00-00"):
+            # What MySQL took for "no date" before its strict mode, which Sun asks for, refused it.
+            text = f"the default of `{self.name.value}`, {token.shown}, is no day and is passed over: rows give a value"
+            self.passed_over.append((place, text))
+            return None
         try:
             return ir.Default(constant(sql_type, _constant(token, self.default_sign)))
         except BadConstant as error:

@@ -237,11 +237,6 @@ class _SqliteTable:
     def table_text(self) -> str:
         table = self.table
         auto = next((column for column in table.columns if column.auto_increment), None)
-        if auto is not None and (
-            table.primary_key is None or [p.column for p in table.primary_key.parts] != [auto.name]
-        ):
-            text = f"SQLite counts only a primary key: make AUTO_INCREMENT `{auto.name}` the primary key, alone"
-            _unsupported(self.diagnostics, auto, text)
         lines = [self._column(column) for column in table.columns]
         if table.primary_key is not None and auto is None:
             lines.append(f"PRIMARY KEY {self._parts(table.primary_key)}")
@@ -321,8 +316,16 @@ class _SqliteTable:
                 _unsupported(self.diagnostics, key, text)
 
     def indexes(self) -> Iterator[str]:
-        """One statement a key. A FULLTEXT key has no form here and no finder, so it is left out."""
-        for key in self.table.keys:
+        """One statement a key. A FULLTEXT key has no form here and no finder, so it is left out.
+
+        SQLite counts up its primary key only, so an AUTO_INCREMENT column always is that; where the schema has another
+        primary key, it is a unique index here.
+        """
+        keys, primary = self.table.keys, self.table.primary_key
+        auto = [column.name for column in self.table.columns if column.auto_increment]
+        if auto and primary is not None and [part.column for part in primary.parts] != auto:
+            keys = (primary, *keys)
+        for key in keys:
             if key.kind != "btree":
                 continue
             unique = "UNIQUE " if key.unique else ""

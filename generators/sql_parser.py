@@ -252,6 +252,8 @@ class _DatabaseReader:
             self.refuse(refused)
             draft.broken.add(tokens[0].value.casefold())
             return
+        for place, text in element.passed_over:
+            self.diagnostics.note(self.source.position(place), text)
         name = element.column.name
         if any(other.column.name.casefold() == name.casefold() for other in draft.columns):
             text = f"`{draft.name.value}` has a column `{name}` already: names in other case are the same"

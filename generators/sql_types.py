@@ -280,8 +280,6 @@ def _datetime(_: ir.Type, value: Constant) -> str:
 
 def _moment(value: Constant, pattern: str, example: str) -> datetime.datetime:
     text = _string(value)
-    if text.startswith("0000-00-00"):
-        raise BadConstant(f"{_shown(value)} is no day of the calendar: let the column be NULL instead")
     try:
         if re.fullmatch(pattern, text, re.ASCII):
             return datetime.datetime.fromisoformat(text)

@@ -149,11 +149,6 @@ def test_a_table_stands_after_those_it_refers_to() -> None:
         ),
         (
             "sqlite",
-            "a INT AUTO_INCREMENT, b INT, PRIMARY KEY (b, a), KEY (a)",
-            "SQLite counts only a primary key: make AUTO_INCREMENT `a` the primary key, alone",
-        ),
-        (
-            "sqlite",
             "a TEXT, PRIMARY KEY (a(10))",
             "SQLite has no primary key on a prefix of `a`: make it a VARCHAR or VARBINARY",
         ),
@@ -193,6 +188,17 @@ def test_what_an_engine_lacks_is_told(dialect: str, body: str, message: str) -> 
     diagnostics = Diagnostics()
     check(database, diagnostics)
     assert found in diagnostics.found
+
+
+def test_an_auto_increment_beside_the_primary_key_counts_on_sqlite_too() -> None:
+    text = ddl(read("CREATE TABLE t (a INT AUTO_INCREMENT, b INT, PRIMARY KEY (b, a), KEY (a));"), "sqlite")
+    with sqlite3.connect(":memory:") as store:
+        store.executescript(text)
+        store.execute('INSERT INTO "shop.t" (b) VALUES (7), (7)')
+        assert store.execute('SELECT a, b FROM "shop.t"').fetchall() == [(1, 7), (2, 7)]
+        names = [name for _, name, *_ in store.execute('PRAGMA index_list("shop.t")')]
+    store.close()
+    assert "shop.t.PRIMARY" in names
 
 
 def test_tables_that_refer_to_each_other_are_created_without_looking() -> None:

@@ -247,10 +247,6 @@ def test_generated_columns_keep_their_expression() -> None:
         ("DECIMAL(3,1) DEFAULT 100", "the default of `c`: 100 does not fit DECIMAL(3,1)"),
         ("DOUBLE DEFAULT 'nan'", "the default of `c`: 'nan' is no finite number"),
         ("DATE DEFAULT '2020-02-30'", "the default of `c`: '2020-02-30' is not a date like 2020-01-31"),
-        (
-            "DATETIME DEFAULT '0000-00-00 00:00:00'",
-            "the default of `c`: '0000-00-00 00:00:00' is no day of the calendar: let the column be NULL instead",
-        ),
         ("TIME DEFAULT '900:00:00'", "the default of `c`: '900:00:00' is not a time like 10:30:00, up to 838:59:59"),
         ("YEAR DEFAULT 1900", "the default of `c`: 1900 is not within 1901 and 2155"),
         ("ENUM('a','b') DEFAULT 'c'", "the default of `c`: 'c' is not one of 'a', 'b'"),
@@ -722,6 +718,16 @@ DELIMITER ;
         f"shop.sql:4:1: note: a TRIGGER {told}",
         f"shop.sql:5:1: note: a PROCEDURE {told}",
     ]
+
+
+def test_a_zero_date_as_default_is_passed_over_with_a_note() -> None:
+    diagnostics = Diagnostics()
+    text = "CREATE TABLE t (a DATETIME NOT NULL DEFAULT '0000-00-00 00:00:00')"
+    made = parse_database(text.encode(), "shop", "shop.sql", diagnostics).tables[0].columns[0]
+    assert (made.default, made.nullable, diagnostics.found) == (None, False, [])
+    (note,) = diagnostics.notes
+    assert str(note.position) == "shop.sql:1:45"
+    assert note.message == "the default of `a`, '0000-00-00 00:00:00', is no day and is passed over: rows give a value"
 
 
 def test_what_a_client_or_a_dump_does_besides_is_passed_over() -> None:
