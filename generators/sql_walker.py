@@ -16,6 +16,8 @@ from generators.templates import render
 
 DIALECTS = ("mysql", "sqlite")
 
+_UNBOUNDED = 2**32 - 1  # bytes of LONGTEXT and LONGBLOB, more than a packet carries
+
 
 @dataclass(frozen=True, slots=True)
 class FieldView:
@@ -32,6 +34,11 @@ class FieldView:
     @property
     def comment(self) -> str:
         return docstring(self.column.comment)
+
+    @property
+    def kind(self) -> str:
+        """Which class of column it is."""
+        return "NullableColumn" if self.column.nullable else "Column"
 
     @property
     def numeric(self) -> bool:
@@ -68,8 +75,7 @@ class FinderView:
     @property
     def cursor(self) -> str:
         """The type of `before` and `after`."""
-        types = [each.python for each in self.order]
-        return types[0] if len(types) == 1 else f"tuple[{', '.join(types)}]"
+        return _key_type(self.order)
 
     @property
     def summary(self) -> str:
@@ -77,6 +83,12 @@ class FinderView:
             return f"The row of this key. Generated from {self.origin}."
         ways = ", ".join(f"`{each.name}`" for each in self.order)
         return f"A page ordered by {ways}: see `sql.Finder.page`. Generated from {self.origin}."
+
+
+def _key_type(fields: tuple[FieldView, ...]) -> str:
+    """The Python type of a value of one column, or of a tuple of several."""
+    types = [each.python for each in fields]
+    return types[0] if len(types) == 1 else f"tuple[{', '.join(types)}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +110,10 @@ class TableView:
         return docstring(self.table.comment) or f"A row of `{self.database}.{self.table.name}`."
 
     @property
+    def key_type(self) -> str:
+        return _key_type(self.key)
+
+    @property
     def names(self) -> tuple[str, ...]:
         return (self.row, f"{self.row}Dao", f"{self.row}Update")
 
@@ -113,7 +129,7 @@ def walk(schema: ir.Schema, target: Target) -> list[Artifact]:
         for table in database.tables
     }
     artifacts.append(Artifact("sql/__init__.py", render("sql/databases.py.jinja", target=target, tables=tables)))
-    for database in schema.databases:
+    for database in (database for database in schema.databases if database.tables):
         source = database.file
         views = [_table_view(database, table) for table in database.tables]
         package = f"sql/{database.name}"
@@ -253,7 +269,6 @@ def _page(name: str, columns: tuple[FieldView, ...], key: tuple[FieldView, ...],
 def _field(column: ir.Column) -> FieldView:
     python, constructor = _types(column.type)
     options = {
-        "nullable": column.nullable,
         "auto": column.auto_increment,
         "writable=False": column.generated is not None,
     }
@@ -295,10 +310,12 @@ def _types(kind: ir.Type) -> tuple[str, str]:
             return "float", f"types.Float({bits})"
         case ir.Decimal(precision, scale):
             return "decimal.Decimal", f"types.Decimal({precision}, {scale})"
-        case ir.Text(max_length):
-            return "str", f"types.Text({'' if max_length is None else max_length})"
+        case ir.Text(max_length, max_bytes):
+            bound = f"max_bytes={max_bytes}" if max_bytes is not None and max_bytes < _UNBOUNDED else ""
+            return "str", f"types.Text({bound if max_length is None else max_length})"
         case ir.Bytes(max_length):
-            return "bytes", f"types.Bytes({'' if max_length is None else max_length})"
+            bounded = max_length is not None and max_length < _UNBOUNDED
+            return "bytes", f"types.Bytes({max_length if bounded else ''})"
         case ir.Date():
             return "datetime.date", "types.Date()"
         case ir.Time():

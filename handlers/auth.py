@@ -37,7 +37,6 @@ from handlers.codes import CODE_LIFE_MS, RESEND_MS, TICKET_LIFE_MS, Codes
 from handlers.limits import SECOND_MS, Allowance, network_of
 from handlers.passwords import Passwords
 from handlers.sessions import SessionKeeper, Started
-from handlers.transactions import transact
 from handlers.views import own_profile, session_view
 from runtime.ids import Clock, IdGenerator
 from runtime.rpc.context import Context
@@ -113,7 +112,7 @@ class AuthHandler(AuthService):
             return await self._sessions.start(tx, user.user_id, device_info, ctx.address)
 
         try:
-            started = await transact(self._db, make)
+            started = await self._db.transact(make)
         except UniqueViolation as violation:
             if violation.key == "user_by_user_name":
                 raise UserNameTaken(user_name=request.user_name) from violation
@@ -156,7 +155,7 @@ class AuthHandler(AuthService):
                 await tx.run(UserDao.update(UserDao.user_id == user.user_id).set(password_hash=new_hash))
             return await self._sessions.start(tx, user.user_id, device_info, ctx.address)
 
-        started = await transact(self._db, start)
+        started = await self._db.transact(start)
         session = session_view(started.session, is_current=True)
         return SignInResponse(token=started.token, session=session, profile=own_profile(user))
 
@@ -186,13 +185,13 @@ class AuthHandler(AuthService):
                 raise AccountSuspended
             return account, await self._sessions.start(tx, user_id, device_info, ctx.address)
 
-        account, started = await transact(self._db, start)
+        account, started = await self._db.transact(start)
         session = session_view(started.session, is_current=True)
         return SignInWithTicketResponse(token=started.token, session=session, profile=own_profile(account))
 
     async def log_out(self, request: LogOutRequest, ctx: Context) -> LogOutResponse:
         session_id = ctx.signed_in.session_id
-        await transact(self._db, lambda tx: self._sessions.end(tx, [session_id]))
+        await self._db.transact(lambda tx: self._sessions.end(tx, [session_id]))
         return LogOutResponse()
 
     async def list_sessions(self, request: ListSessionsRequest, ctx: Context) -> ListSessionsResponse:
@@ -210,7 +209,7 @@ class AuthHandler(AuthService):
         row = await self._db.run(SessionDao.get(request.session_id))
         if row is None or row.user_id != ctx.user_id:
             raise SessionNotFound(session_id=request.session_id)
-        await transact(self._db, lambda tx: self._sessions.end(tx, [row.session_id]))
+        await self._db.transact(lambda tx: self._sessions.end(tx, [row.session_id]))
         return RevokeSessionResponse()
 
 

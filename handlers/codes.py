@@ -25,7 +25,6 @@ from generated.sql.sun import Sms, SmsDao
 from handlers.limits import DAY_MS, HOUR_MS, MINUTE_MS, Window, network_of, window_wait_ms
 from handlers.phones import Phone
 from handlers.tokens import digest, new_token
-from handlers.transactions import transact
 from runtime.ids import Clock, IdGenerator
 from runtime.sql.database import Database, Transaction
 
@@ -99,7 +98,7 @@ class Codes:
             expires_ms=now_ms + CODE_LIFE_MS,
         )
         async with self._admission:
-            await transact(self._db, lambda tx: _admit(tx, row))
+            await self._db.transact(lambda tx: _admit(tx, row))
         this = SmsDao.sms_id == row.sms_id
         try:
             async with asyncio.timeout(SEND_TIMEOUT_S):
@@ -137,7 +136,7 @@ class Codes:
             return tried
 
         # Not raised within the transaction, which would undo the count.
-        tried = await transact(self._db, attempt)
+        tried = await self._db.transact(attempt)
         if tried is None:
             raise ConfirmCodeExpired
         if not hmac.compare_digest(tried.code_hash, shown):

@@ -41,7 +41,6 @@ from generated.sql.sun import (
 )
 from handlers import post_places
 from handlers.privacy import Sight, look
-from handlers.transactions import transact
 from handlers.views import post_view
 from runtime.ids import Clock, IdGenerator
 from runtime.rpc.context import Context
@@ -87,7 +86,7 @@ class SocialHandler(SocialService):
             await post_places.put(tx, self._ids, post)
             return post, author
 
-        post, author = await transact(self._db, add)
+        post, author = await self._db.transact(add)
         return AddPostResponse(post=post_view(post, author))
 
     async def _take_key(self, tx: Runner, post_id: int, now_ms: int) -> str:
@@ -117,7 +116,7 @@ class SocialHandler(SocialService):
                 await post_places.move(tx, self._ids, post)
             return post, await _account(tx, ctx.user_id)
 
-        post, author = await transact(self._db, edit)
+        post, author = await self._db.transact(edit)
         return EditPostResponse(post=post_view(post, author))
 
     async def delete_post(self, request: DeletePostRequest, ctx: Context) -> DeletePostResponse:
@@ -136,7 +135,7 @@ class SocialHandler(SocialService):
                 await tx.run(UserDao.update(UserDao.user_id == post.user_id).increment(posts=-1))
                 await post_places.take(tx, post)
 
-        await transact(self._db, delete)
+        await self._db.transact(delete)
         return DeletePostResponse()
 
     async def archive_post(self, request: ArchivePostRequest, ctx: Context) -> ArchivePostResponse:
@@ -157,7 +156,7 @@ class SocialHandler(SocialService):
                 await post_places.put(tx, self._ids, post)
             return post, author
 
-        post, author = await transact(self._db, archive)
+        post, author = await self._db.transact(archive)
         return ArchivePostResponse(post=post_view(post, author))
 
     async def get_post(self, request: GetPostRequest, ctx: Context) -> GetPostResponse:

@@ -26,7 +26,6 @@ from handlers.limits import MINUTE_MS, Allowance
 from handlers.passwords import Passwords
 from handlers.privacy import look
 from handlers.sessions import SessionKeeper
-from handlers.transactions import transact
 from handlers.views import own_profile, profile_view
 from runtime.ids import Clock
 from runtime.rpc.context import Context
@@ -121,7 +120,7 @@ class UserHandler(UserService):
             others = mine.where(SessionDao.session_id != ctx.signed_in.session_id)
             await self._sessions.end(tx, await tx.run(others.values(SessionDao.session_id)))
 
-        await transact(self._db, change)
+        await self._db.transact(change)
         return ChangePasswordResponse()
 
     async def _caller(self, ctx: Context) -> User:

@@ -18,6 +18,7 @@ from runtime.config import Settings
 from runtime.jobs import running
 from runtime.leases import leased_ids
 from runtime.logs import configure_logging
+from runtime.metrics import Metrics
 from runtime.rpc.context import Identity
 from runtime.rpc.dispatcher import Dispatcher
 from runtime.rpc.server import Gateway
@@ -147,7 +148,9 @@ async def _serve(settings: Settings, parts: Parts, build: Build, announce: Annou
         limits = gateway_settings(settings)
         app = build(Platform(db, ids, connections, settings))
         authenticator = app.authenticator or Anonymous()
-        dispatcher = Dispatcher(app.services, authenticator, required=parts.services, settings=limits)
+        metrics = Metrics()
+        db.observe(metrics.statement_finished)
+        dispatcher = Dispatcher(app.services, authenticator, required=parts.services, settings=limits, metrics=metrics)
         gateway = Gateway(dispatcher, limits, checks={"sql": db.ping}, connections=connections)
         address = await gateway.start()
         # What was made so far lives as long as the process: the collector need not look at it at every turn, nor turn

@@ -17,6 +17,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from runtime.sql.urls import each
+
 
 class ConfigError(Exception):
     """A setting is wrong; the message is one line that names it."""
@@ -38,7 +40,8 @@ class Settings(BaseSettings):
     project: Path = Path()
     data_dir: Path = Field(default=Path(".sun"), description="where the embedded engines keep their files")
     sql_url: SecretStr = Field(
-        default=SecretStr(""), description="sqlite:///… or mysql://…; empty for the embedded default"
+        default=SecretStr(""),
+        description="sqlite:///… or mysql://…, replicas after a comma; empty for the embedded default",
     )
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8650, ge=0, le=65535, description="0 for a free one")
@@ -89,7 +92,7 @@ _OTHER_PREFIXES = ("SUN_TEST_", "SUN_REQUIRE_", "SUN_SERVERS_")
 def _refuse_password(file: Path) -> None:
     if file.exists():
         url = tomllib.loads(file.read_text("utf-8")).get("sql_url", "")
-        if "@" in url and ":" in url.rpartition("@")[0].partition("://")[2]:
+        if any("@" in one and ":" in one.rpartition("@")[0].partition("://")[2] for one in each(url)):
             raise ConfigError("sql_url (sun.toml): a password does not belong in a file: set SUN_SQL_URL instead")
 
 

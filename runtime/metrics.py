@@ -11,9 +11,12 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
+_MAX_STATEMENTS = 2_000
+"""Pairs of table and kind that are told apart: more than any schema has, should raw SQL name its tables at random."""
+
 
 class Metrics:
-    """Label values are bounded: methods of the schema, codes, transports; never what a client sends."""
+    """Label values are bounded: methods and tables of the schema, codes, transports; never what a client sends."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -29,8 +32,15 @@ class Metrics:
         self._seconds = Histogram(
             "sun_rpc_seconds", "Time of finished calls.", ["method", "code"], buckets=_BUCKETS, registry=self.registry
         )
+        self._sql_seconds = Histogram(
+            "sun_sql_seconds", "Time of SQL statements.", ["table", "kind"], buckets=_BUCKETS, registry=self.registry
+        )
+        self._sql_errors = Counter(
+            "sun_sql_errors", "SQL statements that failed.", ["table", "kind", "error"], registry=self.registry
+        )
         # Looking up a labelled child takes a lock and a tuple of strings; a call pays for it once per combination.
         self._children: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
+        self._statements: dict[tuple[str, str], Histogram] = {}
 
     def call_finished(self, method: str, code: str, transport: str, seconds: float) -> None:
         """Counts one call. `code` is `ok` or the name of an error code."""
@@ -41,6 +51,19 @@ class Metrics:
             self._children[key] = children
         children[0].inc()
         children[1].observe(seconds)
+
+    def statement_finished(self, table: str, kind: str, seconds: float, rows: int, error: BaseException | None) -> None:
+        """Counts one SQL statement; an observer of `runtime.sql`. `error` is counted by the name of its class."""
+        histogram = self._statements.get((table, kind))
+        if histogram is None:
+            if len(self._statements) >= _MAX_STATEMENTS:
+                table, kind = "other", "other"
+            histogram = self._sql_seconds.labels(table, kind)
+            if table != "other":
+                self._statements[table, kind] = histogram
+        histogram.observe(seconds)
+        if error is not None:
+            self._sql_errors.labels(table, kind, type(error).__name__).inc()
 
     def render(self) -> bytes:
         """The text that Prometheus scrapes, of type CONTENT_TYPE."""

@@ -3,8 +3,24 @@
 from __future__ import annotations
 
 from runtime.sql.dao import PAGE, Dao, Finder
-from runtime.sql.expressions import Column, Condition
+from runtime.sql.expressions import Column, Condition, NullableColumn
 from runtime.sql.queries import Delete, Query, Select, Update
+from runtime.sql.raw import raw, raw_write
 from runtime.sql.tables import Row, Table
 
-__all__ = ["PAGE", "Column", "Condition", "Dao", "Delete", "Finder", "Query", "Row", "Select", "Table", "Update"]
+__all__ = [
+    "PAGE",
+    "Column",
+    "Condition",
+    "Dao",
+    "Delete",
+    "Finder",
+    "NullableColumn",
+    "Query",
+    "Row",
+    "Select",
+    "Table",
+    "Update",
+    "raw",
+    "raw_write",
+]

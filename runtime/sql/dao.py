@@ -6,18 +6,21 @@ Each method returns a value; a Database runs it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import msgspec
 
 from runtime.sql.dialects import Dialect
-from runtime.sql.expressions import Column, Condition, all_of
-from runtime.sql.queries import Batch, Delete, Fixed, Query, Select
+from runtime.sql.expressions import AnyColumn, Condition, all_of
+from runtime.sql.queries import SHORT_LIMIT, Batch, Delete, Derived, Fixed, Query, Select, Update
 from runtime.sql.statements import Outcome, Statement, insert_text, select_text
 from runtime.sql.tables import Table
 from runtime.sql.types import Bool, Float, Int
 
 R = TypeVar("R")
+K = TypeVar("K")
+V = TypeVar("V")
 
 PAGE = 100
 """Rows of a page where the caller names no limit."""
@@ -25,6 +28,8 @@ PAGE = 100
 # Bounds of one INSERT: SQLite takes 32,766 parameters, MariaDB 16 MiB of text by default.
 _BATCH_PARAMETERS = 30_000
 _BATCH_BYTES = 4 << 20
+
+_KEY_PARAMETERS = 16_384  # of one SELECT by many keys, a power of two since lists of values are padded to one
 
 
 class Dao(Generic[R]):
@@ -44,6 +49,16 @@ class Dao(Generic[R]):
     def all(cls) -> Select[R]:
         """Every row of the table."""
         return Select(cls.table, None)
+
+    @classmethod
+    def exists(cls, *conditions: Condition[R]) -> Query[bool]:
+        """Whether a row meets every condition."""
+        return cls.where(*conditions).exists()
+
+    @classmethod
+    def count(cls, *conditions: Condition[R]) -> Query[int]:
+        """How many rows meet every condition."""
+        return cls.where(*conditions).count()
 
     @classmethod
     def insert(cls, row: R) -> Query[int]:
@@ -77,12 +92,44 @@ class Dao(Generic[R]):
         return _batch(cls.table, "upsert", rows)
 
     @classmethod
+    def update_row(cls, old: R, new: R) -> Query[int]:
+        """Write what differs between two versions of a row, by their primary key; nothing is run where nothing does.
+
+        The result is 1, or 0 where nothing differs or the row is gone. Raises ValueError for rows of different keys,
+        TypeError for a table without a primary key.
+        """
+        table = cast("Table[R]", cls.table)
+        before, after = _fields(table, old), _fields(table, new)
+        if not table.primary_key:
+            raise TypeError(f"{table.name} has no primary key to find the row by")
+        values: dict[str, Any] = {}
+        key: list[Condition[R]] = []
+        for field, column, was, becomes in zip(table.fields, table.columns, before, after, strict=True):
+            if column.name in table.primary_key:
+                if was != becomes:
+                    raise ValueError(f"{table.name}: the rows differ in their primary key: {field}")
+                key.append(column == was)
+            elif was != becomes and column.writable:
+                values[field] = becomes
+        return Update.of(table, key).setting(values) if values else Batch(())
+
+    @classmethod
     def _delete(cls, conditions: Sequence[Condition[R]], key: dict[str, Any]) -> Delete:
         table = cast("Table[R]", cls.table)
         columns = {table.field(name): value for name, value in key.items()}
         if key and (conditions or {column.name for column in columns} != set(table.primary_key)):
             raise TypeError(f"delete of {table.name} takes conditions, or its whole primary key {table.primary_key}")
         return Delete(table, all_of((*conditions, *(column == value for column, value in columns.items()))))
+
+
+class Found(dict[K, V]):
+    """Rows by key. `sum` joins those of several statements."""
+
+    def __add__(self, other: dict[K, V]) -> Found[K, V]:
+        return Found(self | other)
+
+    def __radd__(self, zero: int) -> Found[K, V]:
+        return self
 
 
 class Finder(Generic[R]):
@@ -95,7 +142,7 @@ class Finder(Generic[R]):
     __slots__ = ("_columns", "_order", "_statement", "_table")
 
     def __init__(
-        self, table: Table[R], columns: Sequence[Column[R, Any]], order: Sequence[Column[R, Any]] = ()
+        self, table: Table[R], columns: Sequence[AnyColumn[R, Any]], order: Sequence[AnyColumn[R, Any]] = ()
     ) -> None:
         self._table = table
         self._columns = tuple(columns)
@@ -110,6 +157,43 @@ class Finder(Generic[R]):
         if statement is None:
             statement = self._statement = self._unique(values)
         return Fixed(statement, values)
+
+    def many(self, keys: Iterable[Any]) -> Query[dict[Any, R]]:
+        """The rows of many keys, each key a value or a tuple of them, by the key as the row has it.
+
+        A key given twice counts once. Raises TypeError for a None, ValueError for a tuple of another length.
+        """
+        width = len(self._columns)
+        rows = [key if width > 1 else (key,) for key in dict.fromkeys(keys)]
+        for row in rows:
+            if len(row) != width:
+                raise ValueError(f"{self._table.name}: a key has {width} values, not {len(row)}")
+            if None in row:
+                raise TypeError(f"{self._table.name}: no row is found by None")
+        most = max(1, _KEY_PARAMETERS // width)
+        parts = [self._many(rows[start : start + most]) for start in range(0, len(rows), most)] or [self._many([])]
+        # A batch adds up what its parts give.
+        return parts[0] if len(parts) == 1 else cast("Query[dict[Any, R]]", Batch(cast("list[Query[int]]", parts)))
+
+    def _many(self, keys: list[tuple[Any, ...]]) -> Query[dict[Any, R]]:
+        table = self._table
+        names = tuple(column.name for column in self._columns)
+        if not keys:
+            condition: Condition[R] = Condition(("constant", False))
+        elif len(names) == 1:
+            condition = self._columns[0].in_(key[0] for key in keys)
+        else:
+            keys = keys + keys[-1:] * ((1 << (len(keys) - 1).bit_length()) - len(keys))
+            condition = Condition(("rows", names, len(keys)), tuple(value for key in keys for value in key))
+        key_of = attrgetter(*(table.fields[table.names.index(name)] for name in names))
+
+        def read(outcome: Outcome, dialect: Dialect) -> dict[Any, R]:
+            return Found((key_of(row), row) for row in table.read_all(outcome, dialect))
+
+        select = Select(table, condition)
+        return Derived(
+            select.limit(len(keys)) if len(keys) <= SHORT_LIMIT else select, f"many {names}", table.names, read
+        )
 
     def page(self, values: tuple[Any, ...], before: Any, after: Any, limit: int) -> Select[R]:
         """Rows below the cursor `before`, newest first; above `after`, oldest first; between both, newest first."""
@@ -133,10 +217,10 @@ class Finder(Generic[R]):
         def render(dialect: Dialect) -> str:
             return select_text(table.path, table.names, where, dialect)
 
-        return Statement(table.name, render, table.read_one, types=table.types(where), short=True)
+        return Statement(table.name, render, table.read_one, takes=table.takes(where), short=True)
 
 
-def _beyond(order: Sequence[Column[R, Any]], cursor: Any, *, upwards: bool) -> Condition[R]:
+def _beyond(order: Sequence[AnyColumn[R, Any]], cursor: Any, *, upwards: bool) -> Condition[R]:
     """Rows past the cursor in the order.
 
     `a <= x AND (a < x OR …)` rather than `(a, b) < (x, y)`, which MySQL runs without the index.
@@ -155,11 +239,15 @@ def _beyond(order: Sequence[Column[R, Any]], cursor: Any, *, upwards: bool) -> C
     return at_least & (past | _beyond(order[1:], rest, upwards=upwards))
 
 
-def _values(table: Table[R], row: R) -> tuple[Any, ...]:
-    """The writable columns' values; NULL for an AUTO_INCREMENT of zero, on which every engine gives the next id."""
+def _fields(table: Table[R], row: R) -> tuple[Any, ...]:
     if type(row) is not table.row:
         raise TypeError(f"{table.name} takes rows of {table.row.__name__}, not {type(row).__name__}")
-    values: tuple[Any, ...] = msgspec.structs.astuple(cast("msgspec.Struct", row))
+    return msgspec.structs.astuple(cast("msgspec.Struct", row))
+
+
+def _values(table: Table[R], row: R) -> tuple[Any, ...]:
+    """The writable columns' values; NULL for an AUTO_INCREMENT of zero, on which every engine gives the next id."""
+    values = _fields(table, row)
     if table.all_plain:
         return values
     return tuple(
@@ -187,9 +275,14 @@ def _insert(table: Table[Any], verb: str, rows: int) -> Statement[int]:
             # fail wrote all.
             return outcome.last_id if verb == "insert" and table.auto else rows
 
-        types = tuple(column.type for column in writable) * rows
         statement = Statement(
-            table.name, render, read, types=types, writes=True, absorbs_duplicate=verb == "insert_if_absent"
+            table.name,
+            render,
+            read,
+            takes=tuple(table.param(column.name) for column in writable),
+            repeat=rows,
+            writes=True,
+            absorbs_duplicate=verb == "insert_if_absent",
         )
         # Odd remainders of large batches would fill the memory with long texts that are hardly used again.
         if rows <= 16 or rows == _rows_per_statement(table):

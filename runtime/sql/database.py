@@ -6,23 +6,56 @@ Which engine does the work, its URL says; `runtime.sql.sync` is the twin without
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, Self, TypeVar, cast
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Literal, Protocol, Self, TypeVar, cast
 
 from runtime.sql.dialects import Dialect
-from runtime.sql.errors import Conflict, ConstraintViolation, InvalidValue, MissingTable, SqlError
+from runtime.sql.errors import (
+    Conflict,
+    ConstraintViolation,
+    InvalidValue,
+    MissingTable,
+    ReadOnlyTransaction,
+    SqlError,
+)
 from runtime.sql.queries import Batch, Query
-from runtime.sql.statements import Outcome, Statement
+from runtime.sql.statements import Outcome, Rows, Statement
 from runtime.sql.urls import MysqlUrl, SqlUrl, configured
 from runtime.sql.waiting import uninterrupted
+from runtime.sql.watch import SLOW_MS, Observer, Watch, rows_in
 
 T = TypeVar("T")
+V = TypeVar("V")
+
+Isolation = Literal["read committed", "repeatable read", "serializable"]
+"""What a transaction sees of others (SQL-92, 4.28). SQLite gives `serializable` whatever is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a transaction begins; `isolation` None is the engine's own, READ COMMITTED on MariaDB."""
+
+    isolation: Isolation | None = None
+    read_only: bool = False
+
+
+DEFAULT = How()
 
 Part = tuple[Statement[Any], tuple[Any, ...]]
 """A statement and its parameters as the driver takes them."""
 
 log = logging.getLogger("sun.sql")
+
+ATTEMPTS = 5
+"""How often `transact` runs its work at most."""
+
+INNER_OPEN = "a block inside this transaction is open: run the query in that one, or after it"
+INNER_LEFT = "the block ended while one inside it was open: everything it did is undone"
 
 HARMLESS = (ConstraintViolation, InvalidValue, MissingTable)
 """Failures that undo their own statement and leave the transaction as it was before."""
@@ -37,6 +70,10 @@ class Session(Protocol):
 
     async def execute_all(self, parts: Sequence[Part]) -> list[Outcome | None]:
         """Run every part or, where one fails, none."""
+        ...
+
+    async def command(self, text: str) -> None:
+        """Run a statement about savepoints. Raises SqlError."""
         ...
 
     async def commit(self) -> None: ...
@@ -60,7 +97,11 @@ class Engine(Protocol):
         """Run every part in one transaction."""
         ...
 
-    async def begin(self) -> Session: ...
+    async def begin(self, how: How = DEFAULT) -> Session: ...
+
+    def stream(self, statement: Statement[Any], params: tuple[Any, ...], batch: int) -> AsyncGenerator[Rows, None]:
+        """The rows in batches, from a connection that is held until the generator ends."""
+        ...
 
     async def create(self, scripts: Mapping[str, Sequence[str]]) -> None:
         """Make the logical databases and run the DDL statements of each."""
@@ -80,9 +121,16 @@ class Runner(Protocol):
 class Database:
     """One SQL store for one event loop. Made by `connect`."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, slow_ms: int = SLOW_MS, wrote: Callable[[], None] | None = None) -> None:
+        """`wrote` is called after a transaction that may have written, in the context of whoever ended it."""
         self._engine = engine
+        self._wrote = wrote
         self.dialect = engine.dialect
+        self._watch = Watch(slow_ms)
+
+    def observe(self, observer: Observer) -> None:
+        """Call this after every statement; see `runtime.sql.watch.Observer`. Transactions under way are not told."""
+        self._watch.observe(observer)
 
     async def run(self, query: Query[T]) -> T:
         """Run a query by itself; a Batch in one transaction. A write is flushed when this returns. Raises SqlError."""
@@ -90,18 +138,84 @@ class Database:
             return cast(T, await self._run_batch(query))
         statement, params = query.resolve()
         dialect = self.dialect
-        outcome = await self._engine.execute(statement, statement.encode(params, dialect))
+        encoded = statement.encode(params, dialect)
+        watch = self._watch
+        started = perf_counter()
+        try:
+            outcome = await self._engine.execute(statement, encoded)
+        except BaseException as error:
+            if (seconds := perf_counter() - started) >= watch.limit:
+                watch.tell(statement, dialect, seconds, 0, error)
+            raise
+        if (seconds := perf_counter() - started) >= watch.limit:
+            watch.tell(statement, dialect, seconds, rows_in(outcome))
         return statement.read(outcome, dialect) if outcome is not None else cast(T, 0)
 
     async def _run_batch(self, batch: Batch) -> int:
         parts = resolve_all(batch, self.dialect)
         if not parts:
             return 0
-        return total(parts, await self._engine.execute_all(parts), self.dialect)
+        outcomes = await watched_batch(self._watch, parts, self.dialect, self._engine.execute_all(parts))
+        return total(parts, outcomes, self.dialect)
 
-    def begin(self) -> Transaction:
-        """A transaction for `async with`: committed at the end of the block, rolled back if an exception leaves it."""
-        return Transaction(self._engine)
+    async def stream(self, query: Query[list[V]], *, batch: int = 1000) -> AsyncGenerator[V, None]:
+        """The rows of a query one by one, of which `batch` are in memory at once: `async for row in db.stream(query)`.
+
+        A connection is held until the last row, or until the generator is closed, which leaving the loop does; with
+        `contextlib.aclosing` at once, else as soon as nothing refers to it. Raises SqlError, in the middle as well;
+        TypeError for a query that gives no list of rows.
+        """
+        statement, params = rows_of(query, batch)
+        dialect = self.dialect
+        batches = self._engine.stream(statement, statement.encode(params, dialect), batch)
+        seconds, count, failure = 0.0, 0, None
+        try:
+            async with contextlib.aclosing(batches):
+                while True:
+                    started = perf_counter()
+                    rows = await anext(batches, None)
+                    seconds += perf_counter() - started
+                    if rows is None:
+                        return
+                    count += len(rows)
+                    for row in read_batch(statement, rows, dialect):
+                        yield row
+        except SqlError as error:
+            failure = error
+            raise
+        finally:
+            if self._watch.listening:
+                self._watch.tell(statement, dialect, seconds, count, failure, "stream")
+
+    def begin(self, *, isolation: Isolation | None = None, read_only: bool = False) -> Transaction:
+        """A transaction for `async with`: committed at the end of the block, rolled back if an exception leaves it.
+
+        One that is `read_only` refuses writes; on SQLite it reads one snapshot and does not hold the writer.
+        """
+        wrote = None if read_only else self._wrote
+        return Transaction(self._engine, how(isolation, read_only), self._watch, wrote)
+
+    async def transact(
+        self,
+        work: Callable[[Transaction], Awaitable[T]],
+        *,
+        attempts: int = ATTEMPTS,
+        isolation: Isolation | None = None,
+        read_only: bool = False,
+    ) -> T:
+        """What `work` returns, its queries committed together. After a Conflict it runs again, `attempts` times in all.
+
+        So `work` has no effects but those of its queries. Raises what it raises, with nothing written, and the last
+        Conflict.
+        """
+        for pause in pauses(attempts):
+            try:
+                async with self.begin(isolation=isolation, read_only=read_only) as tx:
+                    return await work(tx)
+            except Conflict:
+                await asyncio.sleep(pause)
+        async with self.begin(isolation=isolation, read_only=read_only) as tx:
+            return await work(tx)
 
     async def create(self, scripts: Mapping[str, Sequence[str]]) -> None:
         """Make the logical databases and run the DDL statements of each; for `runtime.sql.create`."""
@@ -116,79 +230,186 @@ class Database:
         await self._engine.close()
 
 
+class _Whole:
+    """What a transaction and the blocks nested in it share."""
+
+    __slots__ = ("failure", "open", "read_only", "session", "turn")
+
+    def __init__(self, read_only: bool) -> None:
+        self.read_only = read_only
+        self.session: Session | None = None
+        self.failure: BaseException | None = None
+        self.turn = asyncio.Lock()
+        self.open: list[Transaction] = []  # the blocks that are open, the innermost last
+
+
 class Transaction:
     """Statements that happen together or not at all. They run one after the other, whoever calls.
 
     A statement that breaks a constraint is undone alone, and the transaction may go on. A Conflict, a lost connection
     or a cancelled statement ends it: whatever is run then raises Conflict, and so does leaving the block as if nothing
-    had been.
+    had been. `begin` opens a block inside this one, which can be undone alone.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, how: How, watch: Watch, wrote: Callable[[], None] | None = None) -> None:
         self._engine = engine
+        self._how = how
+        self._watch = watch
+        self._wrote = wrote
         self._dialect = engine.dialect
-        self._session: Session | None = None
         self._begun = False
-        self._failure: BaseException | None = None
-        self._turn = asyncio.Lock()
+        self._left = False
         self._callbacks: list[Callable[[], object]] = []
+        self._whole = _Whole(how.read_only)
 
     async def __aenter__(self) -> Self:
         if self._begun:
             raise RuntimeError("a transaction can be entered once")
         self._begun = True
-        self._session = await self._engine.begin()
+        self._whole.session = await self._engine.begin(self._how)
+        self._whole.open.append(self)
         return self
 
+    def begin(self) -> Transaction:
+        """A block for `async with` inside this one, a savepoint: an exception that leaves it undoes only what it did.
+
+        While it is open, queries run in it, not in this one. Its callbacks run when the whole is committed.
+        """
+        return _Nested(self)
+
     async def run(self, query: Query[T]) -> T:
-        """Run a query in this transaction. Raises SqlError; RuntimeError before the block and after it."""
+        """Run a query in this transaction.
+
+        Raises SqlError; RuntimeError before the block, after it and while a block inside it is open.
+        """
+        whole = self._whole
         if isinstance(query, Batch):
             parts = resolve_all(query, self._dialect)
-            async with self._turn:
-                outcomes = await self._guarded(lambda session: session.execute_all(parts))
+            if whole.read_only and parts:
+                raise refused(parts[0][0])
+            async with whole.turn:
+                work = self._guarded(lambda session: session.execute_all(parts))
+                outcomes = await watched_batch(self._watch, parts, self._dialect, work)
             return cast(T, total(parts, outcomes, self._dialect))
         statement, params = query.resolve()
+        if whole.read_only and statement.writes:
+            raise refused(statement)
         encoded = statement.encode(params, self._dialect)
-        async with self._turn:
-            outcome = await self._guarded(lambda session: session.execute(statement, encoded))
+        async with whole.turn:
+            work = self._guarded(lambda session: session.execute(statement, encoded))
+            outcome = await watched(self._watch, statement, self._dialect, work)
         return statement.read(outcome, self._dialect) if outcome is not None else cast(T, 0)
 
-    async def _guarded(self, work: Callable[[Session], Any]) -> Any:
-        if self._session is None:
+    async def _guarded(self, work: Callable[[Session], Awaitable[V]]) -> V:
+        whole = self._whole
+        session = whole.session
+        if session is None or self not in whole.open:
             raise RuntimeError("the transaction is not open: it runs queries inside its `async with` block only")
-        if self._failure is not None:
-            raise ended(self._failure)
+        if whole.open[-1] is not self:
+            raise RuntimeError(INNER_OPEN)
+        if whole.failure is not None:
+            raise ended(whole.failure)
         try:
-            return await work(self._session)
+            return await work(session)
         except HARMLESS:
             raise
         except BaseException as error:
-            self._failure = error
+            whole.failure = error
             raise
 
     def after_commit(self, callback: Callable[[], object]) -> None:
-        """Call this once the transaction is committed, in order; never if it is not. What it raises is logged."""
+        """Call this once the whole transaction is committed, in order; never if it, or this block of it, is undone.
+
+        What it raises is logged.
+        """
         self._callbacks.append(callback)
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if self._session is None:
+        if self not in self._whole.open:
+            if kind is None and self._begun and not self._left:
+                raise RuntimeError(INNER_LEFT)
             return
+        self._left = True
         # Finished even when cancelled: a COMMIT that was sent may have happened, and then its callbacks are due.
-        await uninterrupted(self._end(commit=kind is None))
+        try:
+            await uninterrupted(self._end(commit=kind is None))
+        finally:
+            if self._wrote is not None:
+                self._wrote()
 
     async def _end(self, *, commit: bool) -> None:
-        async with self._turn:
-            session, self._session = self._session, None
+        whole = self._whole
+        async with whole.turn:
+            session, whole.session = whole.session, None
             if session is None:
                 return
-            if not commit or self._failure is not None:
-                await session.rollback()
-            else:
-                await session.commit()
-        if commit and self._failure is not None:
-            raise ended(self._failure)
-        if commit:
+            left_open = whole.open[-1] is not self
+            whole.open.clear()
+            done = commit and whole.failure is None and not left_open
+            await (self._commit(session) if done else session.rollback())
+        if done:
+            if self._wrote is not None:  # the callbacks run in a task of their own, which may start others that read
+                self._wrote()
             call_all(self._callbacks)
+        elif commit:
+            raise RuntimeError(INNER_LEFT) if whole.failure is None else ended(whole.failure)
+
+    async def _commit(self, session: Session) -> None:
+        watch = self._watch
+        started = perf_counter()
+        try:
+            await session.commit()
+        except BaseException as error:
+            if (seconds := perf_counter() - started) >= watch.limit:
+                watch.tell_commit(seconds, error)
+            raise
+        if (seconds := perf_counter() - started) >= watch.limit:
+            watch.tell_commit(seconds)
+
+
+class _Nested(Transaction):
+    """A block inside a transaction: a savepoint."""
+
+    def __init__(self, outer: Transaction) -> None:
+        super().__init__(outer._engine, outer._how, outer._watch)
+        self._outer = outer
+        self._whole = outer._whole
+        self._savepoint = ""
+
+    async def __aenter__(self) -> Self:
+        if self._begun:
+            raise RuntimeError("a transaction can be entered once")
+        self._begun = True
+        whole = self._whole
+        async with whole.turn:
+            self._savepoint = savepoint(len(whole.open))
+            await self._outer._guarded(lambda session: session.command(f"SAVEPOINT {self._savepoint}"))
+            whole.open.append(self)
+        return self
+
+    async def _end(self, *, commit: bool) -> None:
+        whole = self._whole
+        async with whole.turn:
+            if self not in whole.open:  # the outer one ended in the meantime
+                return
+            left_open = whole.open[-1] is not self
+            del whole.open[whole.open.index(self) :]
+            done = commit and whole.failure is None and not left_open
+            if whole.failure is None:
+                try:
+                    await self._outer._guarded(lambda session: self._close(session, undo=not done))
+                except SqlError:
+                    if commit:
+                        raise
+        if done:
+            self._outer._callbacks += self._callbacks
+        elif commit:
+            raise RuntimeError(INNER_LEFT) if whole.failure is None else ended(whole.failure)
+
+    async def _close(self, session: Session, *, undo: bool) -> None:
+        if undo:
+            await session.command(f"ROLLBACK TO SAVEPOINT {self._savepoint}")
+        await session.command(f"RELEASE SAVEPOINT {self._savepoint}")
 
 
 async def connect(
@@ -200,12 +421,51 @@ async def connect(
     """
     place = configured(url, pool_size=pool_size, connect_timeout_ms=connect_timeout_ms)
     if isinstance(place, MysqlUrl):
-        from runtime.sql.engines.mysql_asyncio import open_mysql
+        from runtime.sql.engines.mysql_asyncio import MysqlEngine, open_mysql
 
-        return Database(await open_mysql(place))
+        primary: Engine = await open_mysql(place)
+        if not place.replicas:
+            return Database(primary, slow_ms=place.slow_ms)
+        from runtime.sql.replicas import Choice, ReplicatedEngine
+
+        replicas: list[Engine] = [MysqlEngine(url) for url in place.replicas]  # reached when they are first asked
+        engine = ReplicatedEngine(primary, replicas, Choice(replicas, place.own_writes_ms))
+        return Database(engine, slow_ms=place.slow_ms, wrote=engine.wrote)
     from runtime.sql.engines.sqlite_asyncio import open_sqlite
 
-    return Database(await open_sqlite(place))
+    return Database(await open_sqlite(place), slow_ms=place.slow_ms)
+
+
+async def watched(
+    watch: Watch, statement: Statement[Any], dialect: Dialect, work: Awaitable[Outcome | None]
+) -> Outcome | None:
+    """What `work`, the run of a statement, gives."""
+    started = perf_counter()
+    try:
+        outcome = await work
+    except BaseException as error:
+        if (seconds := perf_counter() - started) >= watch.limit:
+            watch.tell(statement, dialect, seconds, 0, error)
+        raise
+    if (seconds := perf_counter() - started) >= watch.limit:
+        watch.tell(statement, dialect, seconds, rows_in(outcome))
+    return outcome
+
+
+async def watched_batch(
+    watch: Watch, parts: Sequence[Part], dialect: Dialect, work: Awaitable[list[Outcome | None]]
+) -> list[Outcome | None]:
+    """What `work`, the run of a batch, gives. It is told as one, under the table of its first statement."""
+    started = perf_counter()
+    try:
+        outcomes = await work
+    except BaseException as error:
+        if parts and (seconds := perf_counter() - started) >= watch.limit:
+            watch.tell(parts[0][0], dialect, seconds, 0, error, "batch")
+        raise
+    if parts and (seconds := perf_counter() - started) >= watch.limit:
+        watch.tell(parts[0][0], dialect, seconds, sum(map(rows_in, outcomes)), None, "batch")
+    return outcomes
 
 
 def resolve_all(batch: Batch, dialect: Dialect) -> list[Part]:
@@ -239,6 +499,47 @@ def ended(failure: BaseException) -> SqlError:
     error = Conflict(f"the transaction was ended by an earlier failure: {failure or type(failure).__name__}")
     error.__cause__ = failure
     return error
+
+
+def rows_of(query: Query[list[V]], batch: int) -> tuple[Statement[list[V]], tuple[Any, ...]]:
+    """The statement of a query to be streamed. Raises TypeError for what gives no rows, ValueError for `batch`."""
+    if batch < 1:
+        raise ValueError(f"batch must be 1 or more: {batch}")
+    if isinstance(query, Batch):
+        raise TypeError("a batch of writes can't be streamed")
+    statement, params = query.resolve()
+    if statement.writes:
+        raise TypeError(f"{statement.table}: a write can't be streamed")
+    return statement, params
+
+
+def read_batch(statement: Statement[list[V]], rows: Rows, dialect: Dialect) -> list[V]:
+    read = cast(object, statement.read(Outcome(rows), dialect))
+    if not isinstance(read, list):
+        raise TypeError(f"{statement.table}: the query gives {type(read).__name__}, not a list of rows to stream")
+    return cast("list[V]", read)
+
+
+def refused(statement: Statement[Any]) -> SqlError:
+    return ReadOnlyTransaction(f"{statement.table}: a write in a transaction begun with read_only=True")
+
+
+def how(isolation: Isolation | None, read_only: bool) -> How:
+    """Checks what a type checker may not have seen: the level becomes part of a statement. Raises ValueError."""
+    if isolation not in (None, "read committed", "repeatable read", "serializable"):
+        raise ValueError(f"isolation {isolation!r}: one of read committed, repeatable read, serializable")
+    return How(isolation, read_only) if isolation or read_only else DEFAULT
+
+
+def pauses(attempts: int) -> Iterator[float]:
+    """Seconds between attempts, growing and random, so that transactions that met don't meet again."""
+    if attempts < 1:
+        raise ValueError(f"attempts must be 1 or more: {attempts}")
+    return (random.uniform(0, 0.005 * 2 ** min(number, 5)) for number in range(attempts - 1))
+
+
+def savepoint(depth: int) -> str:
+    return f"sun_{depth}"
 
 
 def call_all(callbacks: Sequence[Callable[[], object]]) -> None:

@@ -55,7 +55,7 @@ async def differences(db: Database, url: str, scripts: Mapping[str, str]) -> lis
 
 def _scratch_url(place: SqlUrl) -> SqlUrl:
     if isinstance(place, MysqlUrl):
-        return replace(place, prefix=f"{SCRATCH}{secrets.token_hex(4)}_")
+        return replace(place, prefix=f"{SCRATCH}{secrets.token_hex(4)}_", replicas=())
     return SqliteUrl(None)
 
 

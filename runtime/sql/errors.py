@@ -40,11 +40,31 @@ class ForeignKeyViolation(ConstraintViolation):
 
 
 class InvalidValue(SqlError):
-    """The engine refused a value: too long, out of range, NULL in a NOT NULL column, or of the wrong type."""
+    """A value does not fit: too long, out of range, NULL in a NOT NULL column, or of the wrong type.
+
+    `table` is `sun.post`, `column` the column's name in the schema; `value` describes what was given, texts and bytes
+    by their size, since they may be secret. They are None where the engine refused what was sent to it.
+    """
+
+    def __init__(
+        self, message: str, *, table: str | None = None, column: str | None = None, value: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.table = table
+        self.column = column
+        self.value = value
 
 
 class MissingTable(SqlError):
     """The database has no such table or column: it was never created, or is older than the schema."""
+
+
+class ReadOnlyTransaction(SqlError):
+    """A write in a transaction begun with `read_only=True`; nothing was sent."""
+
+
+class ResultMismatch(SqlError):
+    """The rows of hand-written SQL are not what its row class says."""
 
 
 class UnsafeStatement(SqlError):

@@ -6,12 +6,13 @@ Values only: the text they become is made by `runtime.sql.statements`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Generic, Literal, NoReturn, TypeVar, cast, final
+from typing import Any, ClassVar, Generic, Literal, NoReturn, TypeVar, cast, final
 
 from runtime.sql.types import SqlType
 
 R = TypeVar("R")
 T = TypeVar("T")
+V_co = TypeVar("V_co", covariant=True)
 
 Shape = tuple[Any, ...]
 """A condition without its values.
@@ -56,53 +57,58 @@ class Order(Generic[R]):
         self.shape = (column, direction)
 
 
-@final
-class Column(Generic[R, T]):
-    """Column of table R with values T.
+class Selectable(Generic[R, V_co]):
+    """What a query over table R may choose to read, and the type V of what it then gives."""
 
-    Comparing it gives a Condition; a comparison with None is refused, `is_null()` says it.
+    __slots__ = ()
+
+
+class AnyColumn(Generic[R, T]):
+    """A column of table R, compared with values T.
+
+    Comparing it gives a Condition; a comparison with None is refused, `is_null()` says it. `name` is its name in the
+    schema.
     """
 
-    __slots__ = ("auto", "name", "nullable", "type", "writable")
+    __slots__ = ("auto", "name", "type", "writable")
 
-    def __init__(
-        self, name: str, type: SqlType[T], *, nullable: bool = False, auto: bool = False, writable: bool = True
-    ) -> None:
+    nullable: ClassVar[bool] = False
+
+    def __init__(self, name: str, type: SqlType[T], *, auto: bool = False, writable: bool = True) -> None:
         self.name = name
         self.type = type
-        self.nullable = nullable
         self.auto = auto  # AUTO_INCREMENT: zero asks the engine for the next value
         self.writable = writable  # False for a generated column
 
     __hash__ = object.__hash__
 
     def __repr__(self) -> str:
-        return f"Column({self.name!r})"
+        return f"{type(self).__name__}({self.name!r})"
 
-    def _compare(self, operator: str, value: T | Column[R, T]) -> Condition[R]:
-        if isinstance(value, Column):
-            other = cast("Column[R, T]", value)
+    def _compare(self, operator: str, value: T | AnyColumn[R, T]) -> Condition[R]:
+        if isinstance(value, AnyColumn):
+            other = cast("AnyColumn[R, T]", value)
             return Condition(("columns", operator, self.name, other.name))
         if value is None:
             raise TypeError(f"column {self.name} can't be compared with None: use is_null()")
         return Condition(("compare", operator, self.name), (value,))
 
-    def __eq__(self, value: T | Column[R, T]) -> Condition[R]:  # type: ignore[override]
+    def __eq__(self, value: T | AnyColumn[R, T]) -> Condition[R]:  # type: ignore[override]
         return self._compare("=", value)
 
-    def __ne__(self, value: T | Column[R, T]) -> Condition[R]:  # type: ignore[override]
+    def __ne__(self, value: T | AnyColumn[R, T]) -> Condition[R]:  # type: ignore[override]
         return self._compare("<>", value)
 
-    def __lt__(self, value: T | Column[R, T]) -> Condition[R]:
+    def __lt__(self, value: T | AnyColumn[R, T]) -> Condition[R]:
         return self._compare("<", value)
 
-    def __le__(self, value: T | Column[R, T]) -> Condition[R]:
+    def __le__(self, value: T | AnyColumn[R, T]) -> Condition[R]:
         return self._compare("<=", value)
 
-    def __gt__(self, value: T | Column[R, T]) -> Condition[R]:
+    def __gt__(self, value: T | AnyColumn[R, T]) -> Condition[R]:
         return self._compare(">", value)
 
-    def __ge__(self, value: T | Column[R, T]) -> Condition[R]:
+    def __ge__(self, value: T | AnyColumn[R, T]) -> Condition[R]:
         return self._compare(">=", value)
 
     def _membership(self, operator: str, values: Iterable[T]) -> Condition[R]:
@@ -127,11 +133,11 @@ class Column(Generic[R, T]):
         """From `low` to `high`, both included."""
         return (self >= low) & (self <= high)
 
-    def like(self: Column[R, str], pattern: str) -> Condition[R]:
+    def like(self: AnyColumn[R, str], pattern: str) -> Condition[R]:
         """SQL LIKE: `%` any run, `_` one character, `\\` escapes."""
         return Condition(("like", self.name), (pattern,))
 
-    def starts_with(self: Column[R, str], prefix: str) -> Condition[R]:
+    def starts_with(self: AnyColumn[R, str], prefix: str) -> Condition[R]:
         """The text begins with exactly this prefix; `%` and `_` in it stand for themselves."""
         escaped = prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         return Condition(("like", self.name), (escaped + "%",))
@@ -147,6 +153,22 @@ class Column(Generic[R, T]):
 
     def desc(self) -> Order[R]:
         return Order(self.name, "desc")
+
+
+@final
+class Column(AnyColumn[R, T], Selectable[R, T]):
+    """A NOT NULL column."""
+
+    __slots__ = ()
+
+
+@final
+class NullableColumn(AnyColumn[R, T], Selectable[R, T | None]):
+    """A column that may be NULL: reading it gives T or None."""
+
+    __slots__ = ()
+
+    nullable: ClassVar[bool] = True
 
 
 def all_of(conditions: Iterable[Condition[R]]) -> Condition[R] | None:

@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+import decimal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
 
+from runtime.sql import types
 from runtime.sql.dialects import Dialect
 from runtime.sql.errors import UnsafeStatement
-from runtime.sql.expressions import Column, Condition, Order, Shape, all_of
-from runtime.sql.statements import Outcome, Statement, delete_text, select_text, update_text
+from runtime.sql.expressions import (
+    AnyColumn,
+    Column,
+    Condition,
+    NullableColumn,
+    Order,
+    Selectable,
+    Shape,
+    all_of,
+)
+from runtime.sql.statements import (
+    Lock,
+    Outcome,
+    Param,
+    Rows,
+    Statement,
+    Term,
+    delete_text,
+    select_text,
+    update_text,
+)
+from runtime.sql.types import Convert, SqlType
 
 if TYPE_CHECKING:
     from runtime.sql.tables import Table
@@ -16,7 +38,16 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 T = TypeVar("T")
 V = TypeVar("V")
+K = TypeVar("K")
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
+E = TypeVar("E")
+F = TypeVar("F")
+N = TypeVar("N", int, float, decimal.Decimal)
 
+COUNT: Term = ("count", "", False)
 SHORT_LIMIT = 1_000  # rows; a read that can return no more may run on the event loop
 
 
@@ -58,19 +89,19 @@ class Batch(Query[int]):
         self.parts = tuple(parts)
 
 
-def _count(outcome: Outcome, dialect: Dialect) -> int:
-    return outcome.rows[0][0]
-
-
 def changed(outcome: Outcome, dialect: Dialect) -> int:
     """Reads the number of rows a write changed."""
     return outcome.changed
 
 
 class Select(Query[list[R]]):
-    """Rows of one table. Each method returns a new Select."""
+    """Rows of one table. Each method returns a new value.
 
-    __slots__ = ("_for_update", "_limit", "_offset", "_order", "_table", "_where")
+    `count`, `exists`, the sums and the groups are over all rows that meet the conditions: order, limit and offset do
+    not count there.
+    """
+
+    __slots__ = ("_distinct", "_limit", "_lock", "_offset", "_order", "_table", "_where")
 
     def __init__(
         self,
@@ -79,21 +110,24 @@ class Select(Query[list[R]]):
         order: tuple[tuple[str, str], ...] = (),
         limit: int | None = None,
         offset: int | None = None,
-        for_update: bool = False,
+        lock: Lock = "",
+        distinct: bool = False,
     ) -> None:
         self._table = table
         self._where = where
         self._order = order
         self._limit = limit
         self._offset = offset
-        self._for_update = for_update
+        self._lock: Lock = lock
+        self._distinct = distinct
 
     def _but(self, **changes: Any) -> Select[R]:
         fields: dict[str, Any] = {
             "order": self._order,
             "limit": self._limit,
             "offset": self._offset,
-            "for_update": self._for_update,
+            "lock": self._lock,
+            "distinct": self._distinct,
         }
         return Select(self._table, changes.pop("where", self._where), **(fields | changes))
 
@@ -118,38 +152,160 @@ class Select(Query[list[R]]):
         return self._but(offset=count)
 
     def for_update(self) -> Select[R]:
-        """Lock the rows until the transaction ends."""
-        return self._but(for_update=True)
+        """Lock the rows until the transaction ends; wait for those that others hold.
+
+        On SQLite a transaction that writes is alone, so nothing is left to lock.
+        """
+        return self._but(lock="wait")
+
+    def skip_locked(self) -> Select[R]:
+        """`for_update`, but pass over the rows that others hold: what workers take their jobs with.
+
+        Needs MariaDB 10.6 or MySQL 8.0.
+        """
+        return self._but(lock="skip")
+
+    def distinct(self) -> Select[R]:
+        """Each result once; for `values` and `select`."""
+        return self._but(distinct=True)
 
     def first(self) -> Query[R | None]:
         """The first row in the order, or None."""
-        return First(self._but(limit=1))
+        table = self._table
+        return Derived(self._but(limit=1), "first", table.names, table.read_one)
+
+    def values(self, column: Selectable[R, V]) -> Query[list[V]]:
+        """One column of each row, without building rows."""
+        (chosen,) = _columns(column)
+        decoder = chosen.type.decoders.get
+
+        def read(outcome: Outcome, dialect: Dialect) -> list[V]:
+            decode = decoder(dialect.name)
+            if decode is None:
+                return [row[0] for row in outcome.rows]
+            return [cast("V", row[0] if row[0] is None else decode(row[0])) for row in outcome.rows]
+
+        return Derived(self, "values", (chosen.name,), read)
+
+    @overload
+    def select(self, a: Selectable[R, A], /) -> Query[list[tuple[A]]]: ...
+    @overload
+    def select(self, a: Selectable[R, A], b: Selectable[R, B], /) -> Query[list[tuple[A, B]]]: ...
+    @overload
+    def select(
+        self, a: Selectable[R, A], b: Selectable[R, B], c: Selectable[R, C], /
+    ) -> Query[list[tuple[A, B, C]]]: ...
+    @overload
+    def select(
+        self, a: Selectable[R, A], b: Selectable[R, B], c: Selectable[R, C], d: Selectable[R, D], /
+    ) -> Query[list[tuple[A, B, C, D]]]: ...
+    @overload
+    def select(
+        self,
+        a: Selectable[R, A],
+        b: Selectable[R, B],
+        c: Selectable[R, C],
+        d: Selectable[R, D],
+        e: Selectable[R, E],
+        /,
+    ) -> Query[list[tuple[A, B, C, D, E]]]: ...
+    @overload
+    def select(
+        self,
+        a: Selectable[R, A],
+        b: Selectable[R, B],
+        c: Selectable[R, C],
+        d: Selectable[R, D],
+        e: Selectable[R, E],
+        f: Selectable[R, F],
+        /,
+    ) -> Query[list[tuple[A, B, C, D, E, F]]]: ...
+    @overload
+    def select(self, *columns: Selectable[R, Any]) -> Query[list[tuple[Any, ...]]]: ...
+    def select(self, *columns: Selectable[R, Any]) -> Query[Any]:
+        """Some columns of each row, as tuples; typed up to six. Raises TypeError for none."""
+        if not columns:
+            raise TypeError(f"{self._table.name}: select() needs columns")
+        chosen = _columns(*columns)
+
+        def read(outcome: Outcome, dialect: Dialect) -> list[tuple[Any, ...]]:
+            return decoded(outcome.rows, [column.type.decoders.get(dialect.name) for column in chosen])
+
+        return Derived(self, "select", tuple(column.name for column in chosen), read)
 
     def count(self) -> Query[int]:
         """How many rows meet the conditions."""
-        return Count(self._table, self._where)
 
-    def values(self, column: Column[R, V]) -> Query[list[V]]:
-        """One column of each row, without building rows."""
-        return Scalars(self, column)
+        def read(outcome: Outcome, dialect: Dialect) -> int:
+            return outcome.rows[0][0]
+
+        return Derived(self._all(), "count", (COUNT,), read)
+
+    def exists(self) -> Query[bool]:
+        """Whether a row meets the conditions."""
+
+        def read(outcome: Outcome, dialect: Dialect) -> bool:
+            return bool(outcome.rows)
+
+        return Derived(self._all().limit(1), "exists", (("one", "", False),), read)
+
+    def sum(self, column: AnyColumn[R, N]) -> Query[N | None]:
+        """The sum of a column; None without a value. Exact for integers and decimals; of bools, how many are true."""
+        return self._aggregate("sum", column)
+
+    def min(self, column: AnyColumn[R, V]) -> Query[V | None]:
+        """The least value of a column; None without one."""
+        return self._aggregate("min", column)
+
+    def max(self, column: AnyColumn[R, V]) -> Query[V | None]:
+        """The greatest value of a column; None without one."""
+        return self._aggregate("max", column)
+
+    def avg(self, column: AnyColumn[R, N]) -> Query[float | None]:
+        """The mean of a column; None without a value."""
+        return self._aggregate("avg", column)
+
+    def _aggregate(self, function: str, column: AnyColumn[R, Any]) -> Query[Any]:
+        def read(outcome: Outcome, dialect: Dialect) -> Any:
+            value = outcome.rows[0][0]
+            return None if value is None else aggregate_decoder(function, column.type, dialect)(value)
+
+        return Derived(self._all(), "aggregate", (_aggregate_term(function, column),), read)
+
+    @overload
+    def group_by(self, a: Selectable[R, A], /) -> Groups[R, A]: ...
+    @overload
+    def group_by(self, a: Selectable[R, A], b: Selectable[R, B], /) -> Groups[R, tuple[A, B]]: ...
+    def group_by(self, *columns: Selectable[R, Any]) -> Groups[R, Any]:
+        """The rows by the value of a column, or by the values of two; then say what of each group."""
+        return Groups(self._all(), _columns(*columns))
+
+    def _all(self) -> Select[R]:
+        if self._distinct:
+            raise ValueError(f"{self._table.name}: distinct() is for values() and select()")
+        return Select(self._table, self._where)
 
     def resolve(self) -> tuple[Statement[list[R]], tuple[Any, ...]]:
         return self.resolve_as("rows", self._table.names, self._table.read_all)
 
     def resolve_as(
-        self, kind: str, names: tuple[str, ...], read: Callable[[Outcome, Dialect], V]
+        self,
+        kind: str,
+        terms: tuple[Term, ...],
+        read: Callable[[Outcome, Dialect], V],
+        group: tuple[str, ...] = (),
     ) -> tuple[Statement[V], tuple[Any, ...]]:
-        """The statement that selects `names` and reads them with `read`.
+        """The statement that selects `terms` and reads them with `read`.
 
         `kind` tells readers apart in the table's cache.
         """
         if self._offset is not None and self._limit is None:
             raise ValueError("offset() needs a limit()")
-        table, order, for_update = self._table, self._order, self._for_update
+        table, order, lock, distinct = self._table, self._order, self._lock, self._distinct
         where, params = _parts(self._where)
         limited, skipping = self._limit is not None, self._offset is not None
         short = self._limit is not None and self._limit <= SHORT_LIMIT
-        key = (kind, names, where, order, limited, skipping, for_update, short)
+        key = (kind, terms, where, group, order, limited, skipping, lock, distinct, short)
         if limited:
             params += (self._limit,)
         if skipping:
@@ -162,75 +318,140 @@ class Select(Query[list[R]]):
             def render(dialect: Dialect) -> str:
                 return select_text(
                     table.path,
-                    names,
+                    terms,
                     where,
                     dialect,
+                    distinct=distinct,
+                    group=group,
                     order=order,
                     limit=limited,
                     offset=skipping,
-                    for_update=for_update,
+                    lock=lock,
                 )
 
-            statement = table.keep(key, Statement(table.name, render, read, types=table.types(where), short=short))
+            statement = table.keep(key, Statement(table.name, render, read, takes=table.takes(where), short=short))
         return statement, params
 
-    @property
-    def table(self) -> Table[R]:
-        return self._table
 
+class Derived(Query[T]):
+    """What a Select gives when it is read in another way."""
 
-class First(Query[R | None]):
-    """The first row of a Select, or None."""
+    __slots__ = ("_group", "_kind", "_read", "_select", "_terms")
 
-    __slots__ = ("_select",)
-
-    def __init__(self, select: Select[R]) -> None:
+    def __init__(
+        self,
+        select: Select[Any],
+        kind: str,
+        terms: tuple[Term, ...],
+        read: Callable[[Outcome, Dialect], T],
+        group: tuple[str, ...] = (),
+    ) -> None:
         self._select = select
+        self._kind = kind
+        self._terms = terms
+        self._read = read
+        self._group = group
 
-    def resolve(self) -> tuple[Statement[R | None], tuple[Any, ...]]:
-        table = self._select.table
-        return self._select.resolve_as("first", table.names, table.read_one)
+    def resolve(self) -> tuple[Statement[T], tuple[Any, ...]]:
+        return self._select.resolve_as(self._kind, self._terms, self._read, self._group)
 
 
-class Scalars(Query[list[V]]):
-    """One column of the rows of a Select."""
+class Groups(Generic[R, K]):
+    """Rows by the value K of a column. Each method gives a query of a dict by it; a group of NULL has the key None."""
 
-    __slots__ = ("_column", "_select")
+    __slots__ = ("_by", "_select")
 
-    def __init__(self, select: Select[Any], column: Column[Any, V]) -> None:
+    def __init__(self, select: Select[R], by: tuple[AnyColumn[R, Any], ...]) -> None:
         self._select = select
-        self._column = column
+        self._by = by
 
-    def resolve(self) -> tuple[Statement[list[V]], tuple[Any, ...]]:
-        return self._select.resolve_as("values", (self._column.name,), self._read)
+    def count(self) -> Query[dict[K, int]]:
+        """How many rows each group has."""
+        return self._query(COUNT, lambda dialect: int)
 
-    def _read(self, outcome: Outcome, dialect: Dialect) -> list[V]:
-        decode = self._column.type.decoders.get(dialect.name)
-        if decode is None:
-            return [row[0] for row in outcome.rows]
-        return [cast("V", row[0] if row[0] is None else decode(row[0])) for row in outcome.rows]
+    @overload
+    def sum(self, column: Column[R, N]) -> Query[dict[K, N]]: ...
+    @overload
+    def sum(self, column: NullableColumn[R, N]) -> Query[dict[K, N | None]]: ...
+    def sum(self, column: AnyColumn[R, Any]) -> Query[Any]:
+        """The sum of a column in each group; None where it is NULL in every row."""
+        return self._aggregate("sum", column)
+
+    @overload
+    def min(self, column: Column[R, V]) -> Query[dict[K, V]]: ...
+    @overload
+    def min(self, column: NullableColumn[R, V]) -> Query[dict[K, V | None]]: ...
+    def min(self, column: AnyColumn[R, Any]) -> Query[Any]:
+        """The least value of a column in each group."""
+        return self._aggregate("min", column)
+
+    @overload
+    def max(self, column: Column[R, V]) -> Query[dict[K, V]]: ...
+    @overload
+    def max(self, column: NullableColumn[R, V]) -> Query[dict[K, V | None]]: ...
+    def max(self, column: AnyColumn[R, Any]) -> Query[Any]:
+        """The greatest value of a column in each group."""
+        return self._aggregate("max", column)
+
+    def _aggregate(self, function: str, column: AnyColumn[R, Any]) -> Query[Any]:
+        return self._query(
+            _aggregate_term(function, column), lambda dialect: aggregate_decoder(function, column.type, dialect)
+        )
+
+    def _query(self, term: Term, decoder: Callable[[Dialect], Convert]) -> Query[Any]:
+        by = self._by
+        names = tuple(column.name for column in by)
+
+        def read(outcome: Outcome, dialect: Dialect) -> dict[Any, Any]:
+            rows = decoded(outcome.rows, [*(column.type.decoders.get(dialect.name) for column in by), decoder(dialect)])
+            if len(by) == 1:
+                return dict(cast("list[tuple[Any, Any]]", rows))
+            return {row[:-1]: row[-1] for row in rows}
+
+        return Derived(self._select, "group", (*names, term), read, names)
 
 
-class Count(Query[int]):
-    """How many rows meet a condition."""
+def _columns(*columns: Selectable[R, Any]) -> tuple[AnyColumn[R, Any], ...]:
+    """Columns are all that is selectable so far."""
+    for column in columns:
+        if not isinstance(column, AnyColumn):
+            raise TypeError(f"{column!r} is no column")
+    return cast("tuple[AnyColumn[R, Any], ...]", columns)
 
-    __slots__ = ("_table", "_where")
 
-    def __init__(self, table: Table[Any], where: Condition[Any] | None) -> None:
-        self._table = table
-        self._where = where
+def decoded(rows: Rows, decoders: Sequence[Convert | None]) -> list[tuple[Any, ...]]:
+    """Rows with each value as Python sees it."""
+    if not any(decoders):
+        return list(rows)
+    return [
+        tuple(
+            value if decode is None or value is None else decode(value)
+            for value, decode in zip(row, decoders, strict=True)
+        )
+        for row in rows
+    ]
 
-    def resolve(self) -> tuple[Statement[int], tuple[Any, ...]]:
-        table = self._table
-        where, params = _parts(self._where)
-        statement = table.statement(("count", where))
-        if statement is None:
 
-            def render(dialect: Dialect) -> str:
-                return select_text(table.path, (), where, dialect)
+def _aggregate_term(function: str, column: AnyColumn[Any, Any]) -> Term:
+    return (function, column.name, isinstance(column.type, types.Decimal))
 
-            statement = table.keep(("count", where), Statement(table.name, render, _count, types=table.types(where)))
-        return statement, params
+
+_OF_TEXTS: dict[str, Callable[[Iterable[decimal.Decimal]], Any]] = {"sum": sum, "min": min, "max": max}
+
+
+def aggregate_decoder(function: str, kind: SqlType[Any], dialect: Dialect) -> Convert:
+    """How the engine's result becomes one of the column's type."""
+    if function == "avg":
+        return float
+    if isinstance(kind, types.Decimal) and dialect.name == "sqlite":
+        return lambda texts: _OF_TEXTS[function](map(decimal.Decimal, texts.split(",")))
+    if isinstance(kind, (types.Int, types.Bits)) or (function == "sum" and isinstance(kind, types.Bool)):
+        return int  # MariaDB's sum of integers is a decimal
+    return kind.decoders.get(dialect.name, _same)
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def _parts(where: Condition[Any] | None) -> tuple[Shape | None, tuple[Any, ...]]:
@@ -271,6 +492,10 @@ class Update(Query[int]):
         twin._increments = self._increments | {self._table.field(name).name: value for name, value in amounts.items()}
         return twin
 
+    def setting(self, values: Mapping[str, object]) -> Self:
+        """`set` of columns whose names are known only when the program runs."""
+        return self._set(values)
+
     def everywhere(self) -> Self:
         """Say that every row of the table is meant."""
         twin = self._copy()
@@ -292,8 +517,12 @@ class Update(Query[int]):
             def render(dialect: Dialect) -> str:
                 return update_text(table.path, values, increments, where, dialect)
 
-            types = (*(table.column(name).type for name in (*values, *increments)), *table.types(where))
-            statement = table.keep(key, Statement(table.name, render, changed, types=types, writes=True))
+            takes = (
+                *(table.param(name) for name in values),
+                *(Param(name, table.column(name).type.added()) for name in increments),
+                *table.takes(where),
+            )
+            statement = table.keep(key, Statement(table.name, render, changed, takes=takes, writes=True))
         return statement, (*self._values.values(), *self._increments.values(), *params)
 
 
@@ -321,8 +550,8 @@ class Delete(Query[int]):
             def render(dialect: Dialect) -> str:
                 return delete_text(table.path, where, dialect)
 
-            types = table.types(where)
-            statement = table.keep(("delete", where), Statement(table.name, render, changed, types=types, writes=True))
+            takes = table.takes(where)
+            statement = table.keep(("delete", where), Statement(table.name, render, changed, takes=takes, writes=True))
         return statement, params
 
 

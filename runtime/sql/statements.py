@@ -5,17 +5,21 @@ Knows nothing of connections.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from operator import call
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, cast
 
 from runtime.sql.dialects import Dialect
-from runtime.sql.types import Convert, SqlType
+from runtime.sql.errors import InvalidValue
+from runtime.sql.types import Convert, SqlType, described
 
 if TYPE_CHECKING:
     from runtime.sql.expressions import Shape
 
 T = TypeVar("T")
 Rows = Sequence[tuple[Any, ...]]
+Lock = Literal["", "wait", "skip"]
+"""Whether a SELECT locks its rows, and what it does about those that others hold."""
 
 
 class Outcome:
@@ -29,16 +33,57 @@ class Outcome:
         self.last_id = last_id
 
 
+class Param(NamedTuple):
+    """What one parameter of a statement may be; `column` names it in errors."""
+
+    column: str
+    type: SqlType[Any]
+    nullable: bool = False
+
+    def fault(self, value: Any) -> str | None:
+        if value is None:
+            return None if self.nullable else "takes no NULL"
+        return self.type.fault(value)
+
+    def fits(self) -> Callable[[Any], bool]:
+        fits = self.type.fits()
+        return (lambda value: value is None or fits(value)) if self.nullable else fits
+
+    def all_fit(self, values: Sequence[Any]) -> bool:
+        if self.nullable and None in values:
+            values = [value for value in values if value is not None]
+        return not values or self.type.all_fit(values)
+
+
+_apply = cast("Callable[[Callable[[Any], bool], Any], bool]", call)  # typeshed's `call` does not fit `map`
+
+_COLUMNWISE = 8
+"""Rows of one INSERT from which its values are tested by column, with fewer calls, rather than one by one."""
+
+
 class Statement(Generic[T]):
     """One shape of SQL with its reader.
 
     `short` marks reads bounded by a key or a small limit, which may run on the event loop.
 
-    `render` gives the text for a dialect; `types` are those of the parameters, in order; `read` makes the result.
+    `render` gives the text for a dialect; `takes` says what the parameters may be, in order and `repeat` times over;
+    those of LIMIT and OFFSET, which come last, are not among them. `read` makes the result.
     With `absorbs_duplicate` a UniqueViolation is no error: its result is that of no row, 0.
     """
 
-    __slots__ = ("_encoders", "_texts", "absorbs_duplicate", "read", "render", "short", "table", "types", "writes")
+    __slots__ = (
+        "_encoders",
+        "_tests",
+        "_texts",
+        "absorbs_duplicate",
+        "read",
+        "render",
+        "repeat",
+        "short",
+        "table",
+        "takes",
+        "writes",
+    )
 
     def __init__(
         self,
@@ -46,7 +91,8 @@ class Statement(Generic[T]):
         render: Callable[[Dialect], str],
         read: Callable[[Outcome, Dialect], T],
         *,
-        types: tuple[SqlType[Any], ...] = (),
+        takes: tuple[Param, ...] = (),
+        repeat: int = 1,
         writes: bool = False,
         short: bool = False,
         absorbs_duplicate: bool = False,
@@ -54,10 +100,12 @@ class Statement(Generic[T]):
         self.table = table
         self.render = render
         self.read = read
-        self.types = types
+        self.takes = takes
+        self.repeat = repeat
         self.writes = writes
         self.short = short
         self.absorbs_duplicate = absorbs_duplicate
+        self._tests = tuple(param.fits() for param in takes) * (repeat if repeat < _COLUMNWISE else 0)
         self._texts: dict[str, str] = {}
         self._encoders: dict[str, tuple[tuple[int, Convert], ...]] = {}
 
@@ -68,22 +116,76 @@ class Statement(Generic[T]):
         return text
 
     def encode(self, params: tuple[Any, ...], dialect: Dialect) -> tuple[Any, ...]:
-        """The parameters as the driver takes them."""
+        """The parameters as the driver takes them. Raises InvalidValue, naming the column, for one that can't be."""
+        if self._tests:
+            if not all(map(_apply, self._tests, params)):
+                params = self._settled(params, range(len(self.takes)))
+        elif self.takes:
+            width = len(self.takes)
+            unsure = [n for n, param in enumerate(self.takes) if not param.all_fit(params[n::width])]
+            if unsure:
+                params = self._settled(params, unsure)
         encoders = self._encoders.get(dialect.name)
         if encoders is None:
             encoders = tuple(
-                (index, type.encoders[dialect.name])
-                for index, type in enumerate(self.types)
-                if dialect.name in type.encoders
+                (index, param.type.encoders[dialect.name])
+                for index, param in enumerate(self.takes)
+                if dialect.name in param.type.encoders
             )
             self._encoders[dialect.name] = encoders
-        if not encoders:
-            return params
+        return self._encoded(params, encoders) if encoders else params
+
+    def _settled(self, params: tuple[Any, ...], columns: Iterable[int]) -> tuple[Any, ...]:
+        """Every value of these columns judged by `SqlType.fault`, and made plain."""
+        settled = list(params)
+        width = len(self.takes)
+        for column in columns:
+            param = self.takes[column]
+            for index in range(column, width * self.repeat, width):
+                value = params[index]
+                if fault := param.fault(value):
+                    raise self._invalid(param, value, fault)
+                if value is not None:
+                    settled[index] = param.type.plain(value)
+        return tuple(settled)
+
+    def _encoded(self, params: tuple[Any, ...], encoders: tuple[tuple[int, Convert], ...]) -> tuple[Any, ...]:
         values = list(params)
-        for index, encode in encoders:
-            if values[index] is not None:
-                values[index] = encode(values[index])
+        width = len(self.takes)
+        for first, encode in encoders:
+            for index in range(first, width * self.repeat, width):
+                value = values[index]
+                if value is not None:
+                    try:
+                        values[index] = encode(value)
+                    except (TypeError, ValueError, OverflowError) as error:
+                        raise self._invalid(self.takes[first], value, f"can't hold it: {error}") from error
         return tuple(values)
+
+    def _invalid(self, param: Param, value: object, fault: str) -> InvalidValue:
+        given = described(value)
+        message = f"{self.table}.{param.column} {fault}{'' if value is None else f', not {given}'}"
+        return InvalidValue(message, table=self.table, column=param.column, value=given)
+
+
+Term = str | tuple[str, str, bool]
+"""What a SELECT gives: a column, or a function, its column and whether it is of exact decimals."""
+
+
+def term_text(term: Term, dialect: Dialect) -> str:
+    if isinstance(term, str):
+        return dialect.identifier(term)
+    function, name, exact = term
+    if function == "one":
+        return "1"
+    if function == "count":
+        return "COUNT(*)"
+    column = dialect.identifier(name)
+    if function == "avg":
+        # MariaDB's average of integers has four digits behind the point, that of floats all.
+        return f"AVG({column} + 0e0)"
+    # SQLite keeps decimals as text, which only Python adds and orders rightly.
+    return f"GROUP_CONCAT({column})" if exact and dialect.name == "sqlite" else f"{function.upper()}({column})"
 
 
 def condition_text(shape: Shape, dialect: Dialect) -> str:
@@ -100,6 +202,11 @@ def condition_text(shape: Shape, dialect: Dialect) -> str:
     if kind == "in" or kind == "not in":
         name, count = rest
         return f"{column(name)} {kind.upper()} ({', '.join([dialect.placeholder] * count)})"
+    if kind == "rows":
+        names, count = rest
+        group = f"({', '.join([dialect.placeholder] * len(names))})"
+        values = "VALUES " if dialect.name == "sqlite" else ""
+        return f"({', '.join(map(column, names))}) IN ({values}{', '.join([group] * count)})"
     if kind == "null":
         return f"{column(rest[0])} IS NULL"
     if kind == "like":
@@ -115,20 +222,24 @@ def condition_text(shape: Shape, dialect: Dialect) -> str:
 
 def select_text(
     table: tuple[str, str],
-    columns: Sequence[str],
+    terms: Sequence[Term],
     where: Shape | None,
     dialect: Dialect,
     *,
+    distinct: bool = False,
+    group: Sequence[str] = (),
     order: Sequence[tuple[str, str]] = (),
     limit: bool = False,
     offset: bool = False,
-    for_update: bool = False,
+    lock: Lock = "",
 ) -> str:
-    """SELECT of `columns`; with no columns, of their count. LIMIT and OFFSET are parameters, after those of `where`."""
-    chosen = ", ".join(dialect.identifier(name) for name in columns) or "COUNT(*)"
-    text = f"SELECT {chosen} FROM {dialect.table(*table)}"
+    """SELECT of `terms`. LIMIT and OFFSET are parameters, after those of `where`."""
+    chosen = ", ".join(term_text(term, dialect) for term in terms)
+    text = f"SELECT {'DISTINCT ' if distinct else ''}{chosen} FROM {dialect.table(*table)}"
     if where is not None:
         text += f" WHERE {condition_text(where, dialect)}"
+    if group:
+        text += " GROUP BY " + ", ".join(map(dialect.identifier, group))
     if order:
         text += " ORDER BY " + ", ".join(f"{dialect.identifier(name)} {way.upper()}" for name, way in order)
     if limit:
@@ -136,8 +247,8 @@ def select_text(
     if offset:
         text += f" OFFSET {dialect.placeholder}"
     # SQLite locks the whole database for a writing transaction, so its rows are locked already.
-    if for_update and dialect.name == "mysql":
-        text += " FOR UPDATE"
+    if lock and dialect.name == "mysql":
+        text += " FOR UPDATE" if lock == "wait" else " FOR UPDATE SKIP LOCKED"
     return text
 
 

@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from time import perf_counter
 from typing import Any, Protocol, Self, TypeVar, cast
 
-from runtime.sql.database import HARMLESS, Part, call_all, ended, resolve_all, total
+from runtime.sql.database import (
+    ATTEMPTS,
+    DEFAULT,
+    HARMLESS,
+    INNER_LEFT,
+    INNER_OPEN,
+    How,
+    Isolation,
+    Part,
+    call_all,
+    ended,
+    how,
+    pauses,
+    read_batch,
+    refused,
+    resolve_all,
+    rows_of,
+    savepoint,
+    total,
+)
 from runtime.sql.dialects import Dialect
+from runtime.sql.errors import Conflict, SqlError
 from runtime.sql.queries import Batch, Query
-from runtime.sql.statements import Outcome, Statement
+from runtime.sql.statements import Outcome, Rows, Statement
 from runtime.sql.urls import MysqlUrl, SqlUrl, configured
+from runtime.sql.watch import SLOW_MS, Observer, Watch, rows_in
 
 T = TypeVar("T")
+V = TypeVar("V")
 
 
 class SyncSession(Protocol):
@@ -20,6 +45,8 @@ class SyncSession(Protocol):
     def execute(self, statement: Statement[Any], params: tuple[Any, ...]) -> Outcome | None: ...
 
     def execute_all(self, parts: Sequence[Part]) -> list[Outcome | None]: ...
+
+    def command(self, text: str) -> None: ...
 
     def commit(self) -> None: ...
 
@@ -36,7 +63,9 @@ class SyncEngine(Protocol):
 
     def execute_all(self, parts: Sequence[Part]) -> list[Outcome | None]: ...
 
-    def begin(self) -> SyncSession: ...
+    def begin(self, how: How = DEFAULT) -> SyncSession: ...
+
+    def stream(self, statement: Statement[Any], params: tuple[Any, ...], batch: int) -> Generator[Rows, None, None]: ...
 
     def create(self, scripts: Mapping[str, Sequence[str]]) -> None: ...
 
@@ -57,23 +86,88 @@ class SyncDatabase:
     Made by `connect_sync`.
     """
 
-    def __init__(self, engine: SyncEngine) -> None:
+    def __init__(self, engine: SyncEngine, *, slow_ms: int = SLOW_MS, wrote: Callable[[], None] | None = None) -> None:
         self._engine = engine
+        self._wrote = wrote
         self.dialect = engine.dialect
+        self._watch = Watch(slow_ms)
+
+    def observe(self, observer: Observer) -> None:
+        """Call this after every statement, in the thread that ran it; see `runtime.sql.watch.Observer`."""
+        self._watch.observe(observer)
 
     def run(self, query: Query[T]) -> T:
         """Run a query by itself; a Batch in one transaction. A write is flushed when this returns. Raises SqlError."""
         if isinstance(query, Batch):
             parts = resolve_all(query, self.dialect)
-            return cast(T, total(parts, self._engine.execute_all(parts), self.dialect) if parts else 0)
+            if not parts:
+                return cast(T, 0)
+            outcomes = watched_batch(self._watch, parts, self.dialect, lambda: self._engine.execute_all(parts))
+            return cast(T, total(parts, outcomes, self.dialect))
         statement, params = query.resolve()
         dialect = self.dialect
-        outcome = self._engine.execute(statement, statement.encode(params, dialect))
+        encoded = statement.encode(params, dialect)
+        watch = self._watch
+        started = perf_counter()
+        try:
+            outcome = self._engine.execute(statement, encoded)
+        except BaseException as error:
+            if (seconds := perf_counter() - started) >= watch.limit:
+                watch.tell(statement, dialect, seconds, 0, error)
+            raise
+        if (seconds := perf_counter() - started) >= watch.limit:
+            watch.tell(statement, dialect, seconds, rows_in(outcome))
         return statement.read(outcome, dialect) if outcome is not None else cast(T, 0)
 
-    def begin(self) -> SyncTransaction:
-        """A transaction for `with`: committed at the end of the block, rolled back when an exception leaves it."""
-        return SyncTransaction(self._engine)
+    def stream(self, query: Query[list[V]], *, batch: int = 1000) -> Generator[V, None, None]:
+        """The rows of a query one by one, of which `batch` are in memory at once; see `database.Database.stream`."""
+        statement, params = rows_of(query, batch)
+        dialect = self.dialect
+        seconds, count, failure = 0.0, 0, None
+        try:
+            with contextlib.closing(
+                self._engine.stream(statement, statement.encode(params, dialect), batch)
+            ) as batches:
+                while True:
+                    started = perf_counter()
+                    rows = next(batches, None)
+                    seconds += perf_counter() - started
+                    if rows is None:
+                        return
+                    count += len(rows)
+                    yield from read_batch(statement, rows, dialect)
+        except SqlError as error:
+            failure = error
+            raise
+        finally:
+            if self._watch.listening:
+                self._watch.tell(statement, dialect, seconds, count, failure, "stream")
+
+    def begin(self, *, isolation: Isolation | None = None, read_only: bool = False) -> SyncTransaction:
+        """A transaction for `with`: committed at the end of the block, rolled back when an exception leaves it.
+
+        One that is `read_only` refuses writes; on SQLite it reads one snapshot and does not hold the writer.
+        """
+        wrote = None if read_only else self._wrote
+        return SyncTransaction(self._engine, how(isolation, read_only), self._watch, wrote)
+
+    def transact(
+        self,
+        work: Callable[[SyncTransaction], T],
+        *,
+        attempts: int = ATTEMPTS,
+        isolation: Isolation | None = None,
+        read_only: bool = False,
+    ) -> T:
+        """What `work` returns, run again after a Conflict; see `database.Database.transact`."""
+        for pause in pauses(attempts):
+            try:
+                with self.begin(isolation=isolation, read_only=read_only) as tx:
+                    return work(tx)
+            except Conflict:
+                time.sleep(pause)
+        with self.begin(isolation=isolation, read_only=read_only) as tx:
+            return work(tx)
 
     def create(self, scripts: Mapping[str, Sequence[str]]) -> None:
         """Make the logical databases and run the DDL statements of each; for `runtime.sql.create`."""
@@ -94,63 +188,172 @@ class SyncDatabase:
         self.close()
 
 
+class _Whole:
+    """What a transaction and the blocks nested in it share."""
+
+    __slots__ = ("failure", "open", "read_only", "session")
+
+    def __init__(self, read_only: bool) -> None:
+        self.read_only = read_only
+        self.session: SyncSession | None = None
+        self.failure: BaseException | None = None
+        self.open: list[SyncTransaction] = []  # the blocks that are open, the innermost last
+
+
 class SyncTransaction:
     """Statements that happen together or not at all; failures mean what they mean in `database.Transaction`."""
 
-    def __init__(self, engine: SyncEngine) -> None:
+    def __init__(self, engine: SyncEngine, how: How, watch: Watch, wrote: Callable[[], None] | None = None) -> None:
         self._engine = engine
+        self._how = how
+        self._watch = watch
+        self._wrote = wrote
         self._dialect = engine.dialect
-        self._session: SyncSession | None = None
         self._begun = False
-        self._failure: BaseException | None = None
+        self._left = False
         self._callbacks: list[Callable[[], object]] = []
+        self._whole = _Whole(how.read_only)
 
     def __enter__(self) -> Self:
         if self._begun:
             raise RuntimeError("a transaction can be entered once")
         self._begun = True
-        self._session = self._engine.begin()
+        self._whole.session = self._engine.begin(self._how)
+        self._whole.open.append(self)
         return self
 
+    def begin(self) -> SyncTransaction:
+        """A block for `with` inside this one, a savepoint; see `database.Transaction.begin`."""
+        return _Nested(self)
+
     def run(self, query: Query[T]) -> T:
-        """Run a query in this transaction. Raises SqlError; RuntimeError before the block and after it."""
+        """Run a query in this transaction.
+
+        Raises SqlError; RuntimeError before the block, after it and while a block inside it is open.
+        """
+        whole = self._whole
         if isinstance(query, Batch):
             parts = resolve_all(query, self._dialect)
-            outcomes = self._guarded(lambda session: session.execute_all(parts))
+            if whole.read_only and parts:
+                raise refused(parts[0][0])
+            outcomes = watched_batch(
+                self._watch, parts, self._dialect, lambda: self._guarded(lambda session: session.execute_all(parts))
+            )
             return cast(T, total(parts, outcomes, self._dialect))
         statement, params = query.resolve()
+        if whole.read_only and statement.writes:
+            raise refused(statement)
         encoded = statement.encode(params, self._dialect)
-        outcome = self._guarded(lambda session: session.execute(statement, encoded))
+        outcome = watched(
+            self._watch,
+            statement,
+            self._dialect,
+            lambda: self._guarded(lambda session: session.execute(statement, encoded)),
+        )
         return statement.read(outcome, self._dialect) if outcome is not None else cast(T, 0)
 
-    def _guarded(self, work: Callable[[SyncSession], Any]) -> Any:
-        if self._session is None:
+    def _guarded(self, work: Callable[[SyncSession], V]) -> V:
+        whole = self._whole
+        session = whole.session
+        if session is None or self not in whole.open:
             raise RuntimeError("the transaction is not open: it runs queries inside its `with` block only")
-        if self._failure is not None:
-            raise ended(self._failure)
+        if whole.open[-1] is not self:
+            raise RuntimeError(INNER_OPEN)
+        if whole.failure is not None:
+            raise ended(whole.failure)
         try:
-            return work(self._session)
+            return work(session)
         except HARMLESS:
             raise
         except BaseException as error:
-            self._failure = error
+            whole.failure = error
             raise
 
     def after_commit(self, callback: Callable[[], object]) -> None:
-        """Call this once the transaction is committed, in order; never if it is not. What it raises is logged."""
+        """Call this once the whole transaction is committed, in order; never if it, or this block of it, is undone.
+
+        What it raises is logged.
+        """
         self._callbacks.append(callback)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        session, self._session = self._session, None
+        if self not in self._whole.open:
+            if kind is None and self._begun and not self._left:
+                raise RuntimeError(INNER_LEFT)
+            return
+        self._left = True
+        self._end(commit=kind is None)
+
+    def _end(self, *, commit: bool) -> None:
+        whole = self._whole
+        session, whole.session = whole.session, None
         if session is None:
             return
-        if kind is not None or self._failure is not None:
-            session.rollback()
-            if kind is None and self._failure is not None:
-                raise ended(self._failure)
+        left_open = whole.open[-1] is not self
+        whole.open.clear()
+        if commit and whole.failure is None and not left_open:
+            try:
+                self._commit(session)
+            finally:
+                if self._wrote is not None:
+                    self._wrote()
+            call_all(self._callbacks)
             return
-        session.commit()
-        call_all(self._callbacks)
+        session.rollback()
+        if commit:
+            raise RuntimeError(INNER_LEFT) if whole.failure is None else ended(whole.failure)
+
+    def _commit(self, session: SyncSession) -> None:
+        watch = self._watch
+        started = perf_counter()
+        try:
+            session.commit()
+        except BaseException as error:
+            if (seconds := perf_counter() - started) >= watch.limit:
+                watch.tell_commit(seconds, error)
+            raise
+        if (seconds := perf_counter() - started) >= watch.limit:
+            watch.tell_commit(seconds)
+
+
+class _Nested(SyncTransaction):
+    """A block inside a transaction: a savepoint."""
+
+    def __init__(self, outer: SyncTransaction) -> None:
+        super().__init__(outer._engine, outer._how, outer._watch)
+        self._outer = outer
+        self._whole = outer._whole
+        self._savepoint = ""
+
+    def __enter__(self) -> Self:
+        if self._begun:
+            raise RuntimeError("a transaction can be entered once")
+        self._begun = True
+        self._savepoint = savepoint(len(self._whole.open))
+        self._outer._guarded(lambda session: session.command(f"SAVEPOINT {self._savepoint}"))
+        self._whole.open.append(self)
+        return self
+
+    def _end(self, *, commit: bool) -> None:
+        whole = self._whole
+        left_open = whole.open[-1] is not self
+        del whole.open[whole.open.index(self) :]
+        done = commit and whole.failure is None and not left_open
+        if whole.failure is None:
+            try:
+                self._outer._guarded(lambda session: self._close(session, undo=not done))
+            except SqlError:
+                if commit:
+                    raise
+        if done:
+            self._outer._callbacks += self._callbacks
+        elif commit:
+            raise RuntimeError(INNER_LEFT) if whole.failure is None else ended(whole.failure)
+
+    def _close(self, session: SyncSession, *, undo: bool) -> None:
+        if undo:
+            session.command(f"ROLLBACK TO SAVEPOINT {self._savepoint}")
+        session.command(f"RELEASE SAVEPOINT {self._savepoint}")
 
 
 def connect_sync(
@@ -159,9 +362,48 @@ def connect_sync(
     """`database.connect` without an event loop."""
     place = configured(url, pool_size=pool_size, connect_timeout_ms=connect_timeout_ms)
     if isinstance(place, MysqlUrl):
-        from runtime.sql.engines.mysql_sync import open_mysql
+        from runtime.sql.engines.mysql_sync import MysqlSyncEngine, open_mysql
 
-        return SyncDatabase(open_mysql(place))
+        primary: SyncEngine = open_mysql(place)
+        if not place.replicas:
+            return SyncDatabase(primary, slow_ms=place.slow_ms)
+        from runtime.sql.replicas import Choice, ReplicatedSyncEngine
+
+        replicas: list[SyncEngine] = [MysqlSyncEngine(url) for url in place.replicas]
+        engine = ReplicatedSyncEngine(primary, replicas, Choice(replicas, place.own_writes_ms))
+        return SyncDatabase(engine, slow_ms=place.slow_ms, wrote=engine.wrote)
     from runtime.sql.engines.sqlite_sync import open_sqlite
 
-    return SyncDatabase(open_sqlite(place))
+    return SyncDatabase(open_sqlite(place), slow_ms=place.slow_ms)
+
+
+def watched(
+    watch: Watch, statement: Statement[Any], dialect: Dialect, work: Callable[[], Outcome | None]
+) -> Outcome | None:
+    """What `work`, the run of a statement, gives."""
+    started = perf_counter()
+    try:
+        outcome = work()
+    except BaseException as error:
+        if (seconds := perf_counter() - started) >= watch.limit:
+            watch.tell(statement, dialect, seconds, 0, error)
+        raise
+    if (seconds := perf_counter() - started) >= watch.limit:
+        watch.tell(statement, dialect, seconds, rows_in(outcome))
+    return outcome
+
+
+def watched_batch(
+    watch: Watch, parts: Sequence[Part], dialect: Dialect, work: Callable[[], list[Outcome | None]]
+) -> list[Outcome | None]:
+    """What `work`, the run of a batch, gives; see `database.watched_batch`."""
+    started = perf_counter()
+    try:
+        outcomes = work()
+    except BaseException as error:
+        if parts and (seconds := perf_counter() - started) >= watch.limit:
+            watch.tell(parts[0][0], dialect, seconds, 0, error, "batch")
+        raise
+    if parts and (seconds := perf_counter() - started) >= watch.limit:
+        watch.tell(parts[0][0], dialect, seconds, sum(map(rows_in, outcomes)), None, "batch")
+    return outcomes

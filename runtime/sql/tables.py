@@ -11,9 +11,9 @@ from typing import Any, Generic, TypeVar, cast
 import msgspec
 
 from runtime.sql.dialects import Dialect
-from runtime.sql.expressions import Column, Shape
-from runtime.sql.statements import Outcome, Statement
-from runtime.sql.types import Convert, SqlType
+from runtime.sql.expressions import AnyColumn, Shape
+from runtime.sql.statements import Outcome, Param, Statement
+from runtime.sql.types import TEXT, Convert
 
 R = TypeVar("R")
 
@@ -28,17 +28,21 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 
 
 class Table(Generic[R]):
-    """`columns` stand in the order of the row's fields; `unique` holds the columns of each unique key by its name."""
+    """`columns` stand in the order of the row's fields; `unique` holds the columns of each unique key by its name.
+
+    For code that looks at tables: `name` is `sun.post`, `path` the database and the table, `names` the columns' names
+    in the schema and `fields` those in Python; `primary_key` and `unique` give schema names.
+    """
 
     def __init__(
         self,
         database: str,
         name: str,
         row: type[R],
-        columns: Sequence[Column[R, Any]],
+        columns: Sequence[AnyColumn[R, Any]],
         *,
-        primary_key: Sequence[Column[R, Any]] = (),
-        unique: dict[str, Sequence[Column[R, Any]]] | None = None,
+        primary_key: Sequence[AnyColumn[R, Any]] = (),
+        unique: dict[str, Sequence[AnyColumn[R, Any]]] | None = None,
     ) -> None:
         self.path = (database, name)
         self.name = f"{database}.{name}"
@@ -58,14 +62,14 @@ class Table(Generic[R]):
     def __repr__(self) -> str:
         return f"Table({self.name})"
 
-    def column(self, name: str) -> Column[R, Any]:
+    def column(self, name: str) -> AnyColumn[R, Any]:
         """The column of this schema name. Raises LookupError."""
         try:
             return self._by_name[name]
         except KeyError:
             raise LookupError(f"{self.name} has no column {name}") from None
 
-    def field(self, name: str) -> Column[R, Any]:
+    def field(self, name: str) -> AnyColumn[R, Any]:
         """The writable column behind this Python field name. Raises TypeError."""
         column = self._by_field.get(name)
         if column is None:
@@ -73,6 +77,11 @@ class Table(Generic[R]):
         if not column.writable:
             raise TypeError(f"{self.name}.{name} is generated and can't be set")
         return column
+
+    def param(self, name: str) -> Param:
+        """What may be written to the column of this schema name. Raises LookupError."""
+        column = self.column(name)
+        return Param(name, column.type, column.nullable or column.auto)
 
     def statement(self, key: tuple[Any, ...]) -> Statement[Any] | None:
         """The statement kept under this shape."""
@@ -85,26 +94,31 @@ class Table(Generic[R]):
         self._statements[key] = statement
         return statement
 
-    def types(self, where: Shape | None) -> tuple[SqlType[Any], ...]:
-        """The types of a condition's parameters, in order. Raises LookupError for a column of another table."""
-        return tuple(self._types(where)) if where is not None else ()
+    def takes(self, where: Shape | None) -> tuple[Param, ...]:
+        """What a condition's parameters may be, in order. Raises LookupError for a column of another table."""
+        return tuple(self._takes(where)) if where is not None else ()
 
-    def _types(self, shape: Shape) -> Iterator[SqlType[Any]]:
+    def _takes(self, shape: Shape) -> Iterator[Param]:
         kind, *rest = shape
         if kind in ("and", "or", "not"):
             for part in rest:
-                yield from self._types(part)
+                yield from self._takes(part)
         elif kind == "compare":
-            yield self.column(rest[1]).type
+            yield self._compared(rest[1])
         elif kind in ("in", "not in"):
-            yield from [self.column(rest[0]).type] * rest[1]
+            yield from [self._compared(rest[0])] * rest[1]
+        elif kind == "rows":
+            yield from [self._compared(name) for name in rest[0]] * rest[1]
         elif kind == "like":
-            yield self.column(rest[0]).type
+            yield Param(self.column(rest[0]).name, TEXT)
         elif kind == "columns":
             self.column(rest[1])
             self.column(rest[2])
         elif kind == "null":
             self.column(rest[0])
+
+    def _compared(self, name: str) -> Param:
+        return Param(name, self.column(name).type.compared())
 
     def _row_decoders(self, dialect: Dialect) -> tuple[Convert | None, ...] | None:
         """A converter for each column, or None where no column of this table needs one."""

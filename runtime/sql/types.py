@@ -1,11 +1,12 @@
-"""How a value of each column type travels: what Python code sees, and what each driver takes and gives."""
+"""How a value of each column type travels: what Python code sees, what it may be, what each driver takes and gives."""
 
 from __future__ import annotations
 
 import datetime
 import decimal
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
@@ -18,23 +19,114 @@ class SqlType(msgspec.Struct, Generic[T], frozen=True):
     """A column type.
 
     `encoders` and `decoders` hold a conversion by dialect name where the driver's own value differs.
+
+    A value is judged by `fault`. `fits` and `all_fit` are its quick forms for the usual case: they never pass what
+    `fault` refuses, but may leave to it what it passes, such as a subclass of the type.
     """
 
     encoders: ClassVar[dict[str, Convert]] = {}
     decoders: ClassVar[dict[str, Convert]] = {}
 
+    def fault(self, value: Any) -> str | None:
+        """What keeps this value (not None) out of such a column, in words; None where it fits."""
+        return None
+
+    def fits(self) -> Callable[[Any], bool]:
+        """A quick test of one value."""
+        fault = self.fault
+        return lambda value: fault(value) is None
+
+    def all_fit(self, values: Sequence[Any]) -> bool:
+        """A quick test of many values, at least one."""
+        return all(map(self.fits(), values))
+
+    def plain(self, value: Any) -> Any:
+        """A value that fits, as one of the very type that drivers know: an IntEnum's member as an int."""
+        return value
+
+    def compared(self) -> SqlType[Any]:
+        """The type of what such a column may be compared with.
+
+        A text longer than the column is a fair question, whose answer is no.
+        """
+        return self
+
+    def added(self) -> SqlType[Any]:
+        """The type of what may be added to such a column."""
+        return self
+
+
+def described(value: object) -> str:
+    """A value as an error may show it: numbers as they are, of texts and bytes, which may be secret, the size only."""
+    kind = type(value).__name__
+    if isinstance(value, (str, bytes, bytearray)):
+        return f"{kind} of {'length' if isinstance(value, str) else 'size'} {len(value)}"
+    if isinstance(value, (bool, int, float, decimal.Decimal)):
+        # The text of a huge integer is costly, and refused by Python from 4,300 digits on.
+        if isinstance(value, int) and value.bit_length() > 128:
+            return f"{kind} of {value.bit_length()} bits"
+        return f"{kind} {str(value)[:50]}"
+    return "None" if value is None else kind
+
 
 class Bool(SqlType[bool], frozen=True):
     decoders: ClassVar[dict[str, Convert]] = {"mysql": bool, "sqlite": bool}
+
+    def fault(self, value: Any) -> str | None:
+        return None if value is True or value is False else "takes a bool"
+
+    def all_fit(self, values: Sequence[Any]) -> bool:
+        return set(map(type, values)) == {bool}
 
 
 class Int(SqlType[int], frozen=True):
     bits: int = 64
     signed: bool = True
 
+    def bounds(self) -> tuple[int, int]:
+        """The least and the greatest value."""
+        return (-(1 << (self.bits - 1)), (1 << (self.bits - 1)) - 1) if self.signed else (0, (1 << self.bits) - 1)
+
+    def fault(self, value: Any) -> str | None:
+        low, high = self.bounds()
+        if not isinstance(value, int):
+            return "takes an int"
+        return None if low <= value <= high else f"takes an int from {low} to {high}"
+
+    def fits(self) -> Callable[[Any], bool]:
+        low, high = self.bounds()
+        return lambda value: type(value) is int and low <= value <= high
+
+    def all_fit(self, values: Sequence[Any]) -> bool:
+        low, high = self.bounds()
+        return set(map(type, values)) == {int} and min(values) >= low and max(values) <= high
+
+    def plain(self, value: Any) -> Any:
+        return int(value)
+
+    def added(self) -> SqlType[Any]:
+        return Int()
+
 
 class Float(SqlType[float], frozen=True):
     bits: int = 64
+
+    def fault(self, value: Any) -> str | None:
+        if not isinstance(value, (float, int)):
+            return "takes a float"
+        if isinstance(value, float) and not math.isfinite(value):
+            return "takes a finite float"
+        most = 3.4028234663852886e38 if self.bits == 32 else 1.7976931348623157e308
+        return None if abs(value) <= most else f"takes a float of {self.bits} bits"
+
+    def plain(self, value: Any) -> Any:
+        return float(value)
+
+    def compared(self) -> SqlType[Any]:
+        return Float()
+
+    def added(self) -> SqlType[Any]:
+        return Float()
 
 
 class Decimal(SqlType[decimal.Decimal], frozen=True):
@@ -45,18 +137,103 @@ class Decimal(SqlType[decimal.Decimal], frozen=True):
     encoders: ClassVar[dict[str, Convert]] = {"sqlite": "{:f}".format}
     decoders: ClassVar[dict[str, Convert]] = {"sqlite": decimal.Decimal}
 
+    def fault(self, value: Any) -> str | None:
+        if not isinstance(value, decimal.Decimal) or not value.is_finite():
+            return "takes a finite Decimal"
+        _, digits, exponent = value.as_tuple()
+        point = int(exponent)  # an "n" or "F" here is not finite
+        while point < -self.scale and digits[-1] == 0 and len(digits) > 1:
+            digits, point = digits[:-1], point + 1
+        whole = 0 if not value else len(digits) + point
+        if (value and point < -self.scale) or whole > self.precision - self.scale:
+            return f"takes {self.precision - self.scale} digits before the point and {self.scale} behind it"
+        return None
+
+    def compared(self) -> SqlType[Any]:
+        return Decimal(65, 30)  # the most that MySQL knows
+
+    def added(self) -> SqlType[Any]:
+        return Decimal(self.precision + 1, self.scale)
+
 
 class Text(SqlType[str], frozen=True):
     max_length: int | None = None  # characters
+    max_bytes: int | None = None  # of UTF-8, for the TEXT family
+
+    def fault(self, value: Any) -> str | None:
+        if not isinstance(value, str):
+            return "takes a str"
+        try:
+            size = len(value.encode())
+        except UnicodeEncodeError as error:
+            return f"takes text that UTF-8 can write, which the surrogate at {error.start} is not"
+        if self.max_length is not None and len(value) > self.max_length:
+            return f"takes at most {self.max_length} characters"
+        if self.max_bytes is not None and size > self.max_bytes:
+            return f"takes at most {self.max_bytes} bytes of UTF-8"
+        return None
+
+    def fits(self) -> Callable[[Any], bool]:
+        # Only text beyond ASCII can hold a surrogate, or more bytes than characters.
+        most, fault = self._most(), self.fault
+        return lambda value: type(value) is str and len(value) <= most and (value.isascii() or fault(value) is None)
+
+    def all_fit(self, values: Sequence[Any]) -> bool:
+        if set(map(type, values)) != {str}:
+            return False
+        longest = max(map(len, values))
+        if longest > self._most():
+            return False
+        if all(map(str.isascii, values)):
+            return True
+        if self.max_bytes is not None and longest * 4 > self.max_bytes:
+            return False
+        try:
+            "".join(values).encode()
+        except UnicodeEncodeError:
+            return False
+        return True
+
+    def _most(self) -> float:
+        return min(each for each in (self.max_length, self.max_bytes, math.inf) if each is not None)
+
+    def plain(self, value: Any) -> Any:
+        return str.__str__(value)
+
+    def compared(self) -> SqlType[Any]:
+        return TEXT
+
+
+TEXT = Text()
 
 
 class Bytes(SqlType[bytes], frozen=True):
     max_length: int | None = None  # bytes
 
+    def fault(self, value: Any) -> str | None:
+        if not isinstance(value, (bytes, bytearray)):
+            return "takes bytes"
+        fits = self.max_length is None or len(value) <= self.max_length
+        return None if fits else f"takes at most {self.max_length} bytes"
+
+    def fits(self) -> Callable[[Any], bool]:
+        most = math.inf if self.max_length is None else self.max_length
+        return lambda value: type(value) is bytes and len(value) <= most
+
+    def plain(self, value: Any) -> Any:
+        return bytes(value)
+
+    def compared(self) -> SqlType[Any]:
+        return Bytes()
+
 
 class Date(SqlType[datetime.date], frozen=True):
     encoders: ClassVar[dict[str, Convert]] = {"sqlite": datetime.date.isoformat}
     decoders: ClassVar[dict[str, Convert]] = {"sqlite": datetime.date.fromisoformat}
+
+    def fault(self, value: Any) -> str | None:
+        fits = isinstance(value, datetime.date) and not isinstance(value, datetime.datetime)
+        return None if fits else "takes a date"
 
 
 def _microseconds(value: datetime.timedelta) -> int:
@@ -67,11 +244,19 @@ def _timedelta(microseconds: int) -> datetime.timedelta:
     return datetime.timedelta(microseconds=microseconds)
 
 
+_LONGEST = datetime.timedelta(hours=838, minutes=59, seconds=59, microseconds=999_999)
+
+
 class Time(SqlType[datetime.timedelta], frozen=True):
     """MySQL's TIME is a span of up to 838 hours, so it is a timedelta. SQLite stores microseconds, which sort right."""
 
     encoders: ClassVar[dict[str, Convert]] = {"sqlite": _microseconds}
     decoders: ClassVar[dict[str, Convert]] = {"sqlite": _timedelta}
+
+    def fault(self, value: Any) -> str | None:
+        if not isinstance(value, datetime.timedelta):
+            return "takes a timedelta"
+        return None if abs(value) <= _LONGEST else "takes a timedelta of less than 839 hours"
 
 
 def _iso(value: datetime.datetime) -> str:
@@ -84,10 +269,12 @@ class DateTime(SqlType[datetime.datetime], frozen=True):
     encoders: ClassVar[dict[str, Convert]] = {"sqlite": _iso}
     decoders: ClassVar[dict[str, Convert]] = {"sqlite": datetime.datetime.fromisoformat}
 
+    def fault(self, value: Any) -> str | None:
+        fits = isinstance(value, datetime.datetime) and value.tzinfo is None
+        return None if fits else "takes a datetime without a time zone"
+
 
 def _to_utc(value: datetime.datetime) -> datetime.datetime:
-    if value.tzinfo is None:
-        raise ValueError(f"a moment needs a time zone: {value!r}")
     return value.astimezone(datetime.UTC).replace(tzinfo=None)
 
 
@@ -104,12 +291,19 @@ class Timestamp(SqlType[datetime.datetime], frozen=True):
         "sqlite": lambda text: _as_utc(datetime.datetime.fromisoformat(text)),
     }
 
+    def fault(self, value: Any) -> str | None:
+        fits = isinstance(value, datetime.datetime) and value.utcoffset() is not None
+        return None if fits else "takes a datetime with a time zone"
+
 
 def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    """Raises TypeError and ValueError for what JSON can't say."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 class Json(SqlType[Any], frozen=True):
+    """Whatever `json` takes; what it does not take, its encoder refuses."""
+
     encoders: ClassVar[dict[str, Convert]] = {"mysql": _dump, "sqlite": _dump}
     decoders: ClassVar[dict[str, Convert]] = {"mysql": json.loads, "sqlite": json.loads}
 
@@ -120,6 +314,13 @@ class Bits(SqlType[int], frozen=True):
     width: int = 1
     decoders: ClassVar[dict[str, Convert]] = {"mysql": lambda raw: int.from_bytes(raw, "big")}
 
+    def fault(self, value: Any) -> str | None:
+        fits = isinstance(value, int) and 0 <= value < 1 << self.width
+        return None if fits else f"takes an int of {self.width} bits"
+
+    def plain(self, value: Any) -> Any:
+        return int(value)
+
 
 def _join(values: frozenset[str]) -> str:
     return ",".join(sorted(values))
@@ -129,10 +330,20 @@ def _split(text: str) -> frozenset[str]:
     return frozenset(text.split(",")) if text else frozenset()
 
 
+def _listed(values: Sequence[Any]) -> str:
+    return ", ".join(map(repr, values[:20])) + (", …" if len(values) > 20 else "")
+
+
 class Choice(SqlType[T], frozen=True):
     """ENUM: one of these strings."""
 
     values: tuple[T, ...]
+
+    def fault(self, value: Any) -> str | None:
+        return None if isinstance(value, str) and value in self.values else f"takes one of {_listed(self.values)}"
+
+    def plain(self, value: Any) -> Any:
+        return str.__str__(value)
 
 
 class Choices(SqlType[frozenset[str]], frozen=True):
@@ -141,3 +352,7 @@ class Choices(SqlType[frozenset[str]], frozen=True):
     values: tuple[str, ...]
     encoders: ClassVar[dict[str, Convert]] = {"mysql": _join, "sqlite": _join}
     decoders: ClassVar[dict[str, Convert]] = {"mysql": _split, "sqlite": _split}
+
+    def fault(self, value: Any) -> str | None:
+        fits = isinstance(value, (frozenset, set)) and set(self.values).issuperset(value)  # pyright: ignore[reportUnknownArgumentType]
+        return None if fits else f"takes a frozenset of some of {_listed(self.values)}"

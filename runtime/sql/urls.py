@@ -22,6 +22,8 @@ class SqliteUrl:
     busy_timeout_ms: int = 5_000  # for a lock that another process holds
     acquire_timeout_ms: int = 10_000  # for the writer, which a transaction of this process holds
     readers: int = 2  # threads for reads that are not short
+    snapshots: int = 4  # read-only transactions and streams at once; each has a connection of its own
+    slow_ms: int = 200  # a statement that takes longer is logged as a warning; 0 for never
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,9 @@ class MysqlUrl:
     pool_size: int = 10
     connect_timeout_ms: int = 5_000
     acquire_timeout_ms: int = 10_000  # for a free connection of the pool
+    slow_ms: int = 200  # a statement that takes longer is logged as a warning; 0 for never
+    replicas: tuple[MysqlUrl, ...] = ()
+    own_writes_ms: int = 1_000  # after a write, reads of the one who wrote go to the primary; for replicas only
 
     @property
     def place(self) -> str:
@@ -46,17 +51,32 @@ class MysqlUrl:
 
 SqlUrl = SqliteUrl | MysqlUrl
 
-_SQLITE_OPTIONS = {"busy_timeout_ms": 0, "acquire_timeout_ms": 1, "readers": 1}
-_MYSQL_OPTIONS = {"pool_size": 1, "connect_timeout_ms": 1, "acquire_timeout_ms": 1}
+_SQLITE_OPTIONS = {"busy_timeout_ms": 0, "acquire_timeout_ms": 1, "readers": 1, "snapshots": 1, "slow_ms": 0}
+_MYSQL_OPTIONS = {"pool_size": 1, "connect_timeout_ms": 1, "acquire_timeout_ms": 1, "slow_ms": 0, "own_writes_ms": 0}
+_NEXT = re.compile(r",(?=(?:mysql|mariadb)://)")  # between the URLs of a primary and its replicas
 _MAX_NUMBER = 86_400_000  # a day in ms; far above any sensible option
 
 
 def parse_url(text: str) -> SqlUrl:
     """Parse `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite:///:memory:` or `mysql://user:password@host:port/?option=…`.
 
-    `mariadb://` is the same as `mysql://`. Options of SQLite: busy_timeout_ms, acquire_timeout_ms, readers. Options of
-    MySQL: prefix, socket, pool_size, connect_timeout_ms, acquire_timeout_ms. Raises InvalidUrl.
+    `mariadb://` is the same as `mysql://`. Options of both: acquire_timeout_ms, slow_ms. Of SQLite: busy_timeout_ms,
+    readers, snapshots. Of MySQL: prefix, socket, pool_size, connect_timeout_ms, own_writes_ms.
+
+    Read-only replicas follow the primary, URL by URL: `mysql://primary/,mysql://replica/`. Raises InvalidUrl.
     """
+    primary, *others = map(_single, each(text))
+    if not others:
+        return primary
+    replicas = tuple(url for url in others if isinstance(url, MysqlUrl))
+    if not isinstance(primary, MysqlUrl) or len(replicas) < len(others):
+        raise InvalidUrl("SQL URL: only a MariaDB or MySQL server has replicas")
+    if any(url.prefix not in ("", primary.prefix) for url in replicas):
+        raise InvalidUrl(f"SQL URL: a replica has the prefix of its primary, {primary.prefix!r}")
+    return replace(primary, replicas=tuple(replace(url, prefix=primary.prefix) for url in replicas))
+
+
+def _single(text: str) -> SqlUrl:
     try:
         parts = urlsplit(text)
     except ValueError:
@@ -71,6 +91,11 @@ def parse_url(text: str) -> SqlUrl:
     raise InvalidUrl(f"SQL URL: {scheme}; use sqlite, mysql or mariadb")
 
 
+def each(text: str) -> list[str]:
+    """The URLs of a list, the primary's first."""
+    return _NEXT.split(text)
+
+
 def configured(url: str | SqlUrl, *, pool_size: int | None = None, connect_timeout_ms: int | None = None) -> SqlUrl:
     """A parsed URL, with these values where its text gives none. Raises InvalidUrl."""
     if not isinstance(url, str):
@@ -79,8 +104,15 @@ def configured(url: str | SqlUrl, *, pool_size: int | None = None, connect_timeo
     if isinstance(parsed, SqliteUrl):
         return parsed
     given = {"pool_size": pool_size, "connect_timeout_ms": connect_timeout_ms}
-    stated = dict(parse_qsl(urlsplit(url).query))
-    return replace(parsed, **{name: value for name, value in given.items() if value is not None and name not in stated})
+    values = {name: value for name, value in given.items() if value is not None}
+    first, *others = each(url)
+    replicas = [_filled(replica, text, values) for replica, text in zip(parsed.replicas, others, strict=True)]
+    return replace(_filled(parsed, first, values), replicas=tuple(replicas))
+
+
+def _filled(parsed: MysqlUrl, text: str, values: dict[str, int]) -> MysqlUrl:
+    stated = dict(parse_qsl(urlsplit(text).query))
+    return replace(parsed, **{name: value for name, value in values.items() if name not in stated})
 
 
 def _sqlite(parts: SplitResult) -> SqliteUrl:
@@ -114,15 +146,15 @@ def _mysql(parts: SplitResult) -> MysqlUrl:
     if not re.fullmatch(r"[A-Za-z0-9_]{0,32}", prefix):
         raise InvalidUrl(f"SQL URL: prefix={prefix!r} must be at most 32 letters, digits and underscores")
     numbers = _numbers(options, _MYSQL_OPTIONS)
-    return MysqlUrl(
+    url = MysqlUrl(
         parts.hostname or "localhost",
         port,
         unquote(parts.username),
         unquote(parts.password or ""),
         socket,
         prefix,
-        **numbers,
     )
+    return replace(url, **numbers)
 
 
 def _options(query: str, known: set[str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from runtime.sql import types
 from runtime.sql.create import create
 from runtime.sql.dao import Dao, Finder
 from runtime.sql.database import Database, connect
-from runtime.sql.expressions import Column, all_of
+from runtime.sql.expressions import Column, NullableColumn, all_of
 from runtime.sql.queries import Query, Update
 from runtime.sql.tables import Row, Table
 
@@ -61,7 +61,7 @@ class Post(Row, frozen=True, gc=False):
 class PostDao(Dao[Post]):
     post_id: Column[Post, int] = Column("post_id", types.Int(64), auto=True)
     user_id: Column[Post, int] = Column("user_id", types.Int(64))
-    text: Column[Post, str] = Column("text", types.Text(), nullable=True)
+    text: NullableColumn[Post, str] = NullableColumn("text", types.Text())
     price: Column[Post, decimal.Decimal] = Column("price", types.Decimal(10, 2))
     data: Column[Post, bytes] = Column("data", types.Bytes())
     is_open: Column[Post, bool] = Column("is_open", types.Bool())

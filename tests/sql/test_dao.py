@@ -24,9 +24,10 @@ from generated.sql.sun import (
     User,
     UserDao,
 )
+from runtime import sql
 from runtime.sql.create import create
 from runtime.sql.database import Database, connect
-from runtime.sql.errors import InvalidValue, UniqueViolation, UnsafeStatement
+from runtime.sql.errors import InvalidValue, ResultMismatch, UniqueViolation, UnsafeStatement
 from runtime.sql.queries import Query
 from runtime.sql.sync import connect_sync
 
@@ -238,3 +239,130 @@ def test_a_value_that_does_not_fit_is_refused_alike(run: Run, wrong: dict[str, A
     with pytest.raises(InvalidValue):
         run(PostDao.insert(post(1, **wrong)))
     assert run(PostDao.all().count()) == 0
+
+
+def test_many_keys_give_the_rows_that_exist_by_key(run: Run) -> None:
+    rows = [post(n) for n in range(1, 40)]
+    run(PostDao.insert_many(rows))
+    assert run(PostDao.get_many([3, 500, 1, 3])) == {1: post(1), 3: post(3)}
+    assert run(PostDao.get_many([])) == {}
+    assert run(PostDao.get_many(range(40_000))) == {row.post_id: row for row in rows}
+
+
+def test_many_composite_keys_are_tuples(run: Run) -> None:
+    rows = {(u, s): ProfileAll(user_id=u, sort_id=s, post_id=s) for u in (1, 2) for s in range(10, 20)}
+    run(ProfileAllDao.insert_many(rows.values()))
+    some = [(2, 12), (1, 11), (2, 12), (3, 11), (1, 10)]
+    assert run(ProfileAllDao.get_many(some)) == {key: rows[key] for key in some if key in rows}
+    assert run(ProfileAllDao.get_many((u, s) for u in range(100) for s in range(100))) == rows
+
+
+def test_exists_and_count_take_conditions(run: Run) -> None:
+    run(PostDao.insert_many([post(n, likes=n) for n in range(4)]))
+    assert run(PostDao.exists(PostDao.likes == 3, PostDao.user_id == 7)) is True
+    assert run(PostDao.exists(PostDao.likes == 4)) is False
+    assert run(PostDao.by_user(7, False, limit=1).exists()) is True
+    assert run(PostDao.count(PostDao.likes > 0)) == 3
+    assert run(PostDao.count()) == 4
+
+
+def test_columns_are_chosen_and_told_once(run: Run) -> None:
+    run(PostDao.insert_many([post(n, likes=n % 2, rich_text="x" if n % 2 else None) for n in range(1, 6)]))
+    ordered = PostDao.where(PostDao.post_id < 4).order_by(PostDao.post_id.desc())
+    assert run(ordered.select(PostDao.post_id, PostDao.rich_text, PostDao.is_archived)) == [
+        (3, "x", False),
+        (2, None, False),
+        (1, "x", False),
+    ]
+    assert run(ordered.limit(1).select(PostDao.text)) == [("hi",)]
+    assert run(ordered.values(PostDao.rich_text)) == ["x", None, "x"]
+    once = PostDao.all().distinct().order_by(PostDao.likes.asc())
+    assert run(once.values(PostDao.likes)) == [0, 1]
+    assert run(once.select(PostDao.likes, PostDao.rich_text)) == [(0, None), (1, "x")]
+
+
+def test_sums_and_extremes(run: Run) -> None:
+    nothing = PostDao.where(PostDao.post_id == 0)
+    assert run(nothing.sum(PostDao.likes)) is None
+    assert run(nothing.min(PostDao.text)) is None
+    assert run(nothing.avg(PostDao.likes)) is None
+    likes = [1, 1, 2, -5]
+    run(PostDao.insert_many([post(n, likes=each, text=f"t{n}") for n, each in enumerate(likes, 1)]))
+    rows = PostDao.where(PostDao.post_id < 4).limit(1)
+    total = run(rows.sum(PostDao.likes))
+    assert (total, type(total)) == (4, int)
+    assert run(PostDao.all().min(PostDao.likes)) == -5
+    run(PostDao.update(PostDao.post_id > 2).set(is_archived=True))
+    assert run(PostDao.all().sum(PostDao.is_archived)) == 2
+    assert run(PostDao.all().max(PostDao.is_archived)) is True
+    assert run(PostDao.all().max(PostDao.text)) == "t4"
+    assert run(rows.avg(PostDao.likes)) == pytest.approx(4 / 3, rel=1e-12)
+
+
+def test_groups_are_counted_and_summed(run: Run) -> None:
+    assert run(PostDao.all().group_by(PostDao.user_id).count()) == {}
+    run(
+        PostDao.insert_many(
+            [post(n, user_id=n % 2, likes=n, rich_text="x" if n == 1 else None, is_archived=n > 2) for n in range(1, 5)]
+        )
+    )
+    assert run(PostDao.all().group_by(PostDao.user_id).count()) == {0: 2, 1: 2}
+    assert run(PostDao.where(PostDao.likes > 1).group_by(PostDao.rich_text).count()) == {None: 3}
+    sums = run(PostDao.all().group_by(PostDao.is_archived).sum(PostDao.likes))
+    assert sums == {False: 3, True: 7}
+    assert {type(key) for key in sums} == {bool}
+    assert run(PostDao.all().group_by(PostDao.user_id, PostDao.is_archived).max(PostDao.likes)) == {
+        (0, False): 2,
+        (0, True): 4,
+        (1, False): 1,
+        (1, True): 3,
+    }
+    assert run(PostDao.all().group_by(PostDao.user_id).min(PostDao.rich_text)) == {0: None, 1: "x"}
+
+
+def test_rows_are_locked_by_one_or_passed_over(run: Run) -> None:
+    run(PostDao.insert_many([post(1), post(2)]))
+    jobs = PostDao.where(PostDao.user_id == 7).order_by(PostDao.post_id.asc()).limit(1)
+    assert ids(run(jobs.for_update())) == [1]
+    assert ids(run(jobs.skip_locked())) == [1]
+
+
+def test_update_row_writes_what_differs(run: Run) -> None:
+    old = post(1, likes=5)
+    run(PostDao.insert(old))
+    run(PostDao.update(PostDao.post_id == 1).increment(likes=1))
+    new = msgspec.structs.replace(old, text="new", rich_text="x")
+    assert run(PostDao.update_row(old, new)) == 1
+    assert run(PostDao.get(1)) == msgspec.structs.replace(new, likes=6)
+    assert run(PostDao.update_row(new, new)) == 0
+    assert run(PostDao.update_row(post(9), post(9, text="new"))) == 0
+    with pytest.raises(ValueError, match="differ in their primary key: post_id"):
+        PostDao.update_row(post(1), post(2))
+
+
+class Liked(msgspec.Struct, frozen=True):
+    user_id: int
+    posts: int
+    likes: int
+    is_archived: bool
+    note: str | None
+
+
+def test_raw_sql_gives_typed_rows_on_every_engine(run: Run) -> None:
+    run(PostDao.insert_many([post(n, user_id=n % 2, likes=n, text="100% 'sure'?") for n in range(1, 5)]))
+    query = sql.raw(
+        "SELECT `user_id`, COUNT(*), SUM(likes), MAX(is_archived), NULL FROM {sun.post} -- is {this} a table?\n"
+        " WHERE text LIKE ? ESCAPE '!' AND via <> '?%{x}''' AND likes > ? AND likes % 2 < 5"
+        " GROUP BY user_id ORDER BY user_id",
+        "100!% %",
+        1,
+        into=Liked,
+    )
+    assert run(query) == [Liked(0, 2, 6, False, None), Liked(1, 1, 3, False, None)]
+    assert run(sql.raw("SELECT text FROM {sun.post} WHERE post_id = ?", 99, into=Liked)) == []
+    with pytest.raises(ResultMismatch, match="Liked has 5 fields, the rows 1 columns"):
+        run(sql.raw("SELECT text FROM {sun.post}", into=Liked))
+    with pytest.raises(ResultMismatch, match="Expected `int`"):
+        run(sql.raw("SELECT text, 1, 1, 1, NULL FROM {sun.post}", into=Liked))
+    assert run(sql.raw_write("UPDATE {sun.post} SET text = ? WHERE likes > ?", "new", 2)) == 2
+    assert run(PostDao.where(PostDao.text == "new").values(PostDao.post_id)) == [3, 4]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 from typing import Any
 
 import pytest
@@ -9,8 +10,8 @@ import pytest
 from runtime import sql
 from runtime.sql import types
 from runtime.sql.dialects import MYSQL, SQLITE
-from runtime.sql.errors import UnsafeStatement
-from runtime.sql.queries import Batch
+from runtime.sql.errors import InvalidValue, UnsafeStatement
+from runtime.sql.queries import Batch, Select
 from runtime.sql.statements import Outcome
 
 
@@ -35,7 +36,7 @@ class NoteDao(sql.Dao[Note]):
     user_id: sql.Column[Note, int] = sql.Column("user id", types.Int())
     title: sql.Column[Note, str] = sql.Column("title%", types.Text(10))
     likes: sql.Column[Note, int] = sql.Column("likes", types.Int())
-    body: sql.Column[Note, str] = sql.Column("body", types.Text(), nullable=True)
+    body: sql.NullableColumn[Note, str] = sql.NullableColumn("body", types.Text())
     table = sql.Table("app", "note", Note, [note_id, user_id, title, likes, body], primary_key=[note_id])
     _get = sql.Finder(table, [note_id])
     _by_user = sql.Finder(table, [user_id], order=[note_id])
@@ -241,3 +242,80 @@ def test_upsert_never_replaces() -> None:
     assert text.startswith("INSERT INTO")
     assert 'ON CONFLICT ("note_id") DO UPDATE SET "user id" = excluded."user id"' in text
     assert "ON DUPLICATE KEY UPDATE `user id` = VALUES(`user id`)" in mysql(NoteDao.upsert(Note(1, 2, "t")))
+
+
+def test_rows_are_locked_where_the_engine_locks_rows() -> None:
+    assert mysql(NoteDao.all().for_update()).endswith("FROM `app`.`note` FOR UPDATE")
+    assert mysql(NoteDao.all().limit(1).skip_locked()).endswith(" LIMIT %s FOR UPDATE SKIP LOCKED")
+    assert sqlite(NoteDao.all().skip_locked())[0].endswith('FROM "app.note"')
+
+
+def test_update_row_names_only_what_differs_and_nothing_where_nothing_does() -> None:
+    old = Note(1, 2, "t", likes=3)
+    assert sqlite(NoteDao.update_row(old, Note(1, 2, "u", likes=3, body="b"))) == (
+        'UPDATE "app.note" SET "title%" = ?, "body" = ? WHERE "note_id" = ?',
+        ("u", "b", 1),
+    )
+    nothing = NoteDao.update_row(old, Note(1, 2, "t", likes=3))
+    assert isinstance(nothing, Batch)
+    assert nothing.parts == ()
+
+
+def test_many_keys_are_told_once_and_cut_below_the_placeholder_limit() -> None:
+    text, params = where(NoteDao._get.many([5, 6, 5, 7]))
+    assert text == '"note_id" IN (?, ?, ?, ?) LIMIT ?'
+    assert params == (5, 6, 7, 7, 3)
+    many = NoteDao._get.many(range(40_000))
+    assert isinstance(many, Batch)
+    sizes = [len(part.resolve()[1]) for part in many.parts]
+    assert max(sizes) <= SQLITE.max_parameters
+    nothing: Any = None
+    with pytest.raises(TypeError, match=r"app\.note: no row is found by None"):
+        NoteDao._get.many([1, nothing])
+
+
+def test_distinct_is_for_values() -> None:
+    once = NoteDao.all().distinct()
+    assert sqlite(once.values(NoteDao.likes))[0] == 'SELECT DISTINCT "likes" FROM "app.note"'
+    for wrong in (once.count, once.exists, lambda: once.sum(NoteDao.likes)):
+        with pytest.raises(ValueError, match=r"distinct\(\) is for values\(\) and select\(\)"):
+            wrong()
+
+
+def test_decimals_are_added_exactly_on_every_engine() -> None:
+    class Bill(sql.Row, frozen=True):
+        amount: decimal.Decimal
+
+    amount: sql.Column[Bill, decimal.Decimal] = sql.Column("amount", types.Decimal(10, 2))
+    bills = Select(sql.Table("app", "bill", Bill, [amount]), None)
+    statement, _ = bills.sum(amount).resolve()
+    assert statement.text(SQLITE) == 'SELECT GROUP_CONCAT("amount") FROM "app.bill"'
+    assert statement.read(Outcome([("10.10,0.20,9.00",)]), SQLITE) == decimal.Decimal("19.30")
+    assert statement.text(MYSQL) == "SELECT SUM(`amount`) FROM `app`.`bill`"
+    greatest, _ = bills.max(amount).resolve()
+    assert greatest.read(Outcome([("10.10,0.20,9.00",)]), SQLITE) == decimal.Decimal("10.10")
+
+
+def test_raw_sql_names_tables_and_parameters_as_the_engine_does() -> None:
+    query = sql.raw("SELECT note_id FROM {app.note} WHERE `title%` LIKE '?%' AND likes = ?", 5, into=Note)
+    assert sqlite(query) == ('SELECT note_id FROM "app.note" WHERE "title%" LIKE \'?%\' AND likes = ?', (5,))
+    assert mysql(query) == "SELECT note_id FROM `app`.`note` WHERE `title%%` LIKE '?%%' AND likes = %s"
+    again = sql.raw("SELECT note_id FROM {app.note} WHERE `title%` LIKE '?%' AND likes = ?", 6, into=Note)
+    assert again.resolve()[0] is query.resolve()[0]
+
+
+@pytest.mark.parametrize(
+    "text", ['SELECT "a"', "SELECT 'a\\'b'", "SELECT 'a", "SELECT {a}", "SELECT 1 # x", "SELECT 1--1"]
+)
+def test_raw_sql_that_engines_read_in_different_ways_is_refused(text: Any) -> None:
+    with pytest.raises(ValueError, match="not read alike by every engine"):
+        sql.raw(text, into=Note)
+
+
+def test_raw_sql_counts_and_knows_its_parameters() -> None:
+    with pytest.raises(ValueError, match="has 2 placeholders and 1 parameters"):
+        sql.raw("SELECT ?, ?", 1, into=Note)
+    with pytest.raises(TypeError, match="can't be a list"):
+        sql.raw("SELECT ?", [1], into=Note)
+    with pytest.raises(InvalidValue, match="parameter 1 takes"):
+        sqlite(sql.raw("SELECT ?", 1 << 64, into=Note))

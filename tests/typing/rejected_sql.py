@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import assert_type
 
-from generated.sql.sun import Post, PostDao, SessionDao, UserDao
+from generated.sql.sun import Post, PostDao, ProfileAll, ProfileAllDao, SessionDao, UserDao
+from runtime import sql
 from runtime.sql.database import Database
 from runtime.sql.sync import SyncDatabase
 
@@ -20,6 +21,23 @@ async def accepted(db: Database, sync: SyncDatabase) -> None:
     assert_type(await db.run(PostDao.where(PostDao.user_id.in_([1, 2])).first()), Post | None)
     assert_type(await db.run(PostDao.update(PostDao.post_id == 1).set(text="hi").increment(likes=-1)), int)
     assert_type(await db.run(PostDao.delete(post_id=1)), int)
+    assert_type(await db.run(PostDao.get_many([1, 2])), dict[int, Post])
+    assert_type(await db.run(ProfileAllDao.get_many([(1, 2)])), dict[tuple[int, int], ProfileAll])
+    assert_type(await db.run(PostDao.exists(PostDao.post_id == 1)), bool)
+    assert_type(await db.run(PostDao.all().values(PostDao.rich_text)), list[str | None])
+    chosen = PostDao.all().distinct().select(PostDao.post_id, PostDao.rich_text, PostDao.is_archived)
+    assert_type(await db.run(chosen), list[tuple[int, str | None, bool]])
+    assert_type(await db.run(PostDao.all().sum(PostDao.likes)), int | None)
+    assert_type(await db.run(PostDao.all().sum(PostDao.is_archived)), int | None)
+    assert_type(await db.run(PostDao.all().max(PostDao.rich_text)), str | None)
+    assert_type(await db.run(PostDao.all().avg(PostDao.likes)), float | None)
+    assert_type(await db.run(PostDao.all().group_by(PostDao.user_id).count()), dict[int, int])
+    assert_type(await db.run(PostDao.all().group_by(PostDao.rich_text).sum(PostDao.likes)), dict[str | None, int])
+    assert_type(await db.run(PostDao.all().group_by(PostDao.user_id).min(PostDao.rich_text)), dict[int, str | None])
+    pairs = PostDao.all().group_by(PostDao.user_id, PostDao.is_archived)
+    assert_type(await db.run(pairs.count()), dict[tuple[int, bool], int])
+    assert_type(PostDao.post_id.name, str)
+    assert_type(await db.run(sql.raw("SELECT * FROM {sun.post} WHERE text = ?", "hi", into=Post)), list[Post])
 
 
 async def rejected(db: Database) -> None:
@@ -39,6 +57,13 @@ async def rejected(db: Database) -> None:
     PostDao.update(PostDao.post_id == 1).set(nonsense=5)  # error: reportCallIssue
     PostDao.update(PostDao.post_id == 1).set(text=None)  # error: reportArgumentType
     PostDao.update(PostDao.post_id == 1).increment(text=1)  # error: reportCallIssue
+    PostDao.get_many(["a"])  # error: reportArgumentType
+    ProfileAllDao.get_many([1])  # error: reportArgumentType
+    PostDao.all().values(UserDao.user_id)  # error: reportArgumentType
+    PostDao.all().sum(PostDao.text)  # error: reportArgumentType
+    word = str(db)
+    sql.raw(f"SELECT post_id FROM {{sun.post}} WHERE text = '{word}'", into=Post)  # error: reportArgumentType
+    sql.raw("SELECT post_id FROM {sun.post} WHERE text = ?", word, into=str)  # error: reportArgumentType
     PostDao.delete(user_id=1)  # error: reportCallIssue
     PostDao.insert(await db.run(SessionDao.get(1)))  # error: reportArgumentType
     post = await db.run(PostDao.get(42))

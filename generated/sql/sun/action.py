@@ -153,6 +153,11 @@ class ActionDao(sql.Dao[Action]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return ActionUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, Action]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (action_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[Action]) -> sql.Delete: ...

@@ -64,7 +64,7 @@ class CommentDao(sql.Dao[Comment]):
     comment_id: sql.Column[Comment, int] = sql.Column("comment_id", types.Int(64))
     post_id: sql.Column[Comment, int] = sql.Column("post_id", types.Int(64))
     user_id: sql.Column[Comment, int] = sql.Column("user_id", types.Int(64))
-    text: sql.Column[Comment, str] = sql.Column("text", types.Text())
+    text: sql.Column[Comment, str] = sql.Column("text", types.Text(max_bytes=65535))
     created_ms: sql.Column[Comment, int] = sql.Column("created_ms", types.Int(64))
     likes: sql.Column[Comment, int] = sql.Column("likes", types.Int(64))
     is_edited: sql.Column[Comment, bool] = sql.Column("is_edited", types.Bool())
@@ -115,6 +115,11 @@ class CommentDao(sql.Dao[Comment]):
     def update(cls, *conditions: sql.Condition[Comment]) -> CommentUpdate:
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return CommentUpdate.of(cls.table, conditions)
+
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, Comment]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (comment_id)."""
+        return cls._get.many(keys)
 
     @t.overload
     @classmethod

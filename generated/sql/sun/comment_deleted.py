@@ -111,6 +111,11 @@ class CommentDeletedDao(sql.Dao[CommentDeleted]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return CommentDeletedUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, CommentDeleted]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (comment_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[CommentDeleted]) -> sql.Delete: ...

@@ -101,6 +101,11 @@ class CommentLikeDao(sql.Dao[CommentLike]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return CommentLikeUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, CommentLike]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (comment_like_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[CommentLike]) -> sql.Delete: ...

@@ -138,6 +138,11 @@ class EventDao(sql.Dao[Event]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return EventUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, Event]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (event_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[Event]) -> sql.Delete: ...

@@ -115,6 +115,11 @@ class FollowDao(sql.Dao[Follow]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return FollowUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, Follow]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (follow_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[Follow]) -> sql.Delete: ...

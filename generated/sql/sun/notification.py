@@ -188,6 +188,11 @@ class NotificationDao(sql.Dao[Notification]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return NotificationUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, Notification]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (notification_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[Notification]) -> sql.Delete: ...

@@ -102,6 +102,11 @@ class NotificationRemovedDao(sql.Dao[NotificationRemoved]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return NotificationRemovedUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, NotificationRemoved]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (notification_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[NotificationRemoved]) -> sql.Delete: ...

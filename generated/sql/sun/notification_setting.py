@@ -162,6 +162,11 @@ class NotificationSettingDao(sql.Dao[NotificationSetting]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return NotificationSettingUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, NotificationSetting]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (user_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[NotificationSetting]) -> sql.Delete: ...

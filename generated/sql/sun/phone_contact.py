@@ -126,6 +126,11 @@ class PhoneContactDao(sql.Dao[PhoneContact]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return PhoneContactUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, PhoneContact]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (phone_contact_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[PhoneContact]) -> sql.Delete: ...

@@ -110,9 +110,9 @@ class PostDao(sql.Dao[Post]):
     user_id: sql.Column[Post, int] = sql.Column("user_id", types.Int(64))
     post_key: sql.Column[Post, str] = sql.Column("post_key", types.Text(16))
     post_type: sql.Column[Post, int] = sql.Column("post_type", types.Int(8))
-    text: sql.Column[Post, str] = sql.Column("text", types.Text())
+    text: sql.Column[Post, str] = sql.Column("text", types.Text(max_bytes=65535))
     created_ms: sql.Column[Post, int] = sql.Column("created_ms", types.Int(64))
-    rich_text: sql.Column[Post, str] = sql.Column("rich_text", types.Text(), nullable=True)
+    rich_text: sql.NullableColumn[Post, str] = sql.NullableColumn("rich_text", types.Text(max_bytes=16777215))
     post_media_id: sql.Column[Post, int] = sql.Column("post_media_id", types.Int(64))
     file_ref: sql.Column[Post, int] = sql.Column("file_ref", types.Int(64))
     media_count: sql.Column[Post, int] = sql.Column("media_count", types.Int(32))
@@ -237,6 +237,11 @@ class PostDao(sql.Dao[Post]):
     def update(cls, *conditions: sql.Condition[Post]) -> PostUpdate:
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return PostUpdate.of(cls.table, conditions)
+
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, Post]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (post_id)."""
+        return cls._get.many(keys)
 
     @t.overload
     @classmethod

@@ -107,6 +107,11 @@ class PostDeletedDao(sql.Dao[PostDeleted]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return PostDeletedUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, PostDeleted]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (post_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[PostDeleted]) -> sql.Delete: ...

@@ -83,6 +83,11 @@ class PostKeyDao(sql.Dao[PostKey]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return PostKeyUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[str]) -> sql.Query[dict[str, PostKey]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (post_key)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[PostKey]) -> sql.Delete: ...

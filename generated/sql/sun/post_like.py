@@ -114,6 +114,11 @@ class PostLikeDao(sql.Dao[PostLike]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return PostLikeUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, PostLike]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (post_like_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[PostLike]) -> sql.Delete: ...

@@ -171,6 +171,11 @@ class PostMediaDao(sql.Dao[PostMedia]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return PostMediaUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, PostMedia]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (post_media_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[PostMedia]) -> sql.Delete: ...

@@ -128,6 +128,11 @@ class PostPromotedDao(sql.Dao[PostPromoted]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return PostPromotedUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, PostPromoted]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (post_promoted_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[PostPromoted]) -> sql.Delete: ...

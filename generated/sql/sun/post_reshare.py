@@ -120,6 +120,11 @@ class PostReshareDao(sql.Dao[PostReshare]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return PostReshareUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, PostReshare]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (post_reshare_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[PostReshare]) -> sql.Delete: ...

@@ -108,6 +108,11 @@ class ProfileAllDao(sql.Dao[ProfileAll]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return ProfileAllUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[tuple[int, int]]) -> sql.Query[dict[tuple[int, int], ProfileAll]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (user_id, sort_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[ProfileAll]) -> sql.Delete: ...

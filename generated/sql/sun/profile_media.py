@@ -123,6 +123,11 @@ class ProfileMediaDao(sql.Dao[ProfileMedia]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return ProfileMediaUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[tuple[int, int]]) -> sql.Query[dict[tuple[int, int], ProfileMedia]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (user_id, post_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[ProfileMedia]) -> sql.Delete: ...

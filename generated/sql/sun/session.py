@@ -152,6 +152,11 @@ class SessionDao(sql.Dao[Session]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return SessionUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, Session]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (session_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[Session]) -> sql.Delete: ...

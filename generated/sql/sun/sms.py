@@ -111,7 +111,7 @@ class SmsDao(sql.Dao[Sms]):
     attempts: sql.Column[Sms, int] = sql.Column("attempts", types.Int(32))
     sent_ms: sql.Column[Sms, int] = sql.Column("sent_ms", types.Int(64))
     confirmed_ms: sql.Column[Sms, int] = sql.Column("confirmed_ms", types.Int(64))
-    ticket_hash: sql.Column[Sms, bytes] = sql.Column("ticket_hash", types.Bytes(32), nullable=True)
+    ticket_hash: sql.NullableColumn[Sms, bytes] = sql.NullableColumn("ticket_hash", types.Bytes(32))
     ticket_expires_ms: sql.Column[Sms, int] = sql.Column("ticket_expires_ms", types.Int(64))
     signed_in_ms: sql.Column[Sms, int] = sql.Column("signed_in_ms", types.Int(64))
     signed_up_ms: sql.Column[Sms, int] = sql.Column("signed_up_ms", types.Int(64))
@@ -221,6 +221,11 @@ class SmsDao(sql.Dao[Sms]):
     def update(cls, *conditions: sql.Condition[Sms]) -> SmsUpdate:
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return SmsUpdate.of(cls.table, conditions)
+
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, Sms]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (sms_id)."""
+        return cls._get.many(keys)
 
     @t.overload
     @classmethod

@@ -127,6 +127,11 @@ class TagDao(sql.Dao[Tag]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return TagUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, Tag]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (tag_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[Tag]) -> sql.Delete: ...

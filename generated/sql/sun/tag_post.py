@@ -127,6 +127,11 @@ class TagPostDao(sql.Dao[TagPost]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return TagPostUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[tuple[int, int]]) -> sql.Query[dict[tuple[int, int], TagPost]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (tag_id, post_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[TagPost]) -> sql.Delete: ...

@@ -119,6 +119,11 @@ class TriggerLogDao(sql.Dao[TriggerLog]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return TriggerLogUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, TriggerLog]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (trigger_log_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[TriggerLog]) -> sql.Delete: ...

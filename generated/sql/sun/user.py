@@ -160,7 +160,7 @@ class UserDao(sql.Dao[User]):
     last_name_lower: sql.Column[User, str] = sql.Column("last_name_lower", types.Text(64))
     about: sql.Column[User, str] = sql.Column("about", types.Text(500))
     avatar_file_ref: sql.Column[User, int] = sql.Column("avatar_file_ref", types.Int(64))
-    phone: sql.Column[User, str] = sql.Column("phone", types.Text(16), nullable=True)
+    phone: sql.NullableColumn[User, str] = sql.NullableColumn("phone", types.Text(16))
     email: sql.Column[User, str] = sql.Column("email", types.Text(254))
     level: sql.Column[User, int] = sql.Column("level", types.Int(8))
     is_verified: sql.Column[User, bool] = sql.Column("is_verified", types.Bool())
@@ -284,6 +284,11 @@ class UserDao(sql.Dao[User]):
     def update(cls, *conditions: sql.Condition[User]) -> UserUpdate:
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return UserUpdate.of(cls.table, conditions)
+
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, User]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (user_id)."""
+        return cls._get.many(keys)
 
     @t.overload
     @classmethod

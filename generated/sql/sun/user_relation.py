@@ -213,6 +213,11 @@ class UserRelationDao(sql.Dao[UserRelation]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return UserRelationUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[tuple[int, int]]) -> sql.Query[dict[tuple[int, int], UserRelation]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (user_id, peer_user_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[UserRelation]) -> sql.Delete: ...

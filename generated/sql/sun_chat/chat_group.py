@@ -123,7 +123,7 @@ class ChatGroupDao(sql.Dao[ChatGroup]):
     creator_user_id: sql.Column[ChatGroup, int] = sql.Column("creator_user_id", types.Int(64))
     created_ms: sql.Column[ChatGroup, int] = sql.Column("created_ms", types.Int(64))
     user_name: sql.Column[ChatGroup, str] = sql.Column("user_name", types.Text(32))
-    user_name_lower: sql.Column[ChatGroup, str] = sql.Column("user_name_lower", types.Text(32), nullable=True)
+    user_name_lower: sql.NullableColumn[ChatGroup, str] = sql.NullableColumn("user_name_lower", types.Text(32))
     about: sql.Column[ChatGroup, str] = sql.Column("about", types.Text(500))
     avatar_file_ref: sql.Column[ChatGroup, int] = sql.Column("avatar_file_ref", types.Int(64))
     tag_id: sql.Column[ChatGroup, int] = sql.Column("tag_id", types.Int(64))
@@ -136,7 +136,7 @@ class ChatGroupDao(sql.Dao[ChatGroup]):
     seq: sql.Column[ChatGroup, int] = sql.Column("seq", types.Int(64))
     last_message_id: sql.Column[ChatGroup, int] = sql.Column("last_message_id", types.Int(64))
     pinned_message_id: sql.Column[ChatGroup, int] = sql.Column("pinned_message_id", types.Int(64))
-    invite_key: sql.Column[ChatGroup, str] = sql.Column("invite_key", types.Text(32), nullable=True)
+    invite_key: sql.NullableColumn[ChatGroup, str] = sql.NullableColumn("invite_key", types.Text(32))
     members: sql.Column[ChatGroup, int] = sql.Column("members", types.Int(64))
     admins: sql.Column[ChatGroup, int] = sql.Column("admins", types.Int(64))
     moderators: sql.Column[ChatGroup, int] = sql.Column("moderators", types.Int(64))
@@ -243,6 +243,11 @@ class ChatGroupDao(sql.Dao[ChatGroup]):
     def update(cls, *conditions: sql.Condition[ChatGroup]) -> ChatGroupUpdate:
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return ChatGroupUpdate.of(cls.table, conditions)
+
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, ChatGroup]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (chat_group_id)."""
+        return cls._get.many(keys)
 
     @t.overload
     @classmethod

@@ -106,6 +106,11 @@ class ChatGroupPinnedMessageDao(sql.Dao[ChatGroupPinnedMessage]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return ChatGroupPinnedMessageUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[tuple[int, int]]) -> sql.Query[dict[tuple[int, int], ChatGroupPinnedMessage]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (chat_group_id, message_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[ChatGroupPinnedMessage]) -> sql.Delete: ...

@@ -96,6 +96,11 @@ class ChatLastMessageDao(sql.Dao[ChatLastMessage]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return ChatLastMessageUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[str]) -> sql.Query[dict[str, ChatLastMessage]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (chat_key)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[ChatLastMessage]) -> sql.Delete: ...

@@ -99,6 +99,11 @@ class InvalidateCacheDao(sql.Dao[InvalidateCache]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return InvalidateCacheUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, InvalidateCache]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (invalidate_cache_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[InvalidateCache]) -> sql.Delete: ...

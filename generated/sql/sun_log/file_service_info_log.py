@@ -111,6 +111,11 @@ class FileServiceInfoLogDao(sql.Dao[FileServiceInfoLog]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return FileServiceInfoLogUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, FileServiceInfoLog]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (file_service_info_log_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[FileServiceInfoLog]) -> sql.Delete: ...

@@ -146,6 +146,11 @@ class FileServiceMetricLogDao(sql.Dao[FileServiceMetricLog]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return FileServiceMetricLogUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, FileServiceMetricLog]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (file_service_metric_log_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[FileServiceMetricLog]) -> sql.Delete: ...

@@ -150,6 +150,11 @@ class FileServiceRequestLogDao(sql.Dao[FileServiceRequestLog]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return FileServiceRequestLogUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, FileServiceRequestLog]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (file_service_request_log_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[FileServiceRequestLog]) -> sql.Delete: ...

@@ -175,6 +175,11 @@ class HttpRpcLogDao(sql.Dao[HttpRpcLog]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return HttpRpcLogUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, HttpRpcLog]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (http_rpc_log_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[HttpRpcLog]) -> sql.Delete: ...

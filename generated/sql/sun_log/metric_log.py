@@ -113,6 +113,11 @@ class MetricLogDao(sql.Dao[MetricLog]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return MetricLogUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, MetricLog]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (metric_log_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[MetricLog]) -> sql.Delete: ...

@@ -126,6 +126,11 @@ class ActionFanoutDao(sql.Dao[ActionFanout]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return ActionFanoutUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[tuple[int, int]]) -> sql.Query[dict[tuple[int, int], ActionFanout]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (for_user_id, action_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[ActionFanout]) -> sql.Delete: ...

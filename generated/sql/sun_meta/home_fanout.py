@@ -136,6 +136,11 @@ class HomeFanoutDao(sql.Dao[HomeFanout]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return HomeFanoutUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[tuple[int, int]]) -> sql.Query[dict[tuple[int, int], HomeFanout]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (for_user_id, sort_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[HomeFanout]) -> sql.Delete: ...

@@ -95,6 +95,11 @@ class SuggestedTopPostDao(sql.Dao[SuggestedTopPost]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return SuggestedTopPostUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, SuggestedTopPost]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (position)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[SuggestedTopPost]) -> sql.Delete: ...

@@ -136,6 +136,11 @@ class SuggestedUserDao(sql.Dao[SuggestedUser]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return SuggestedUserUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[tuple[int, int]]) -> sql.Query[dict[tuple[int, int], SuggestedUser]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (user_id, target_user_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[SuggestedUser]) -> sql.Delete: ...

@@ -87,7 +87,7 @@ class PushChatDao(sql.Dao[PushChat]):
     unseen: sql.Column[PushChat, int] = sql.Column("unseen", types.Int(32))
     from_message_id: sql.Column[PushChat, int] = sql.Column("from_message_id", types.Int(64))
     to_message_id: sql.Column[PushChat, int] = sql.Column("to_message_id", types.Int(64))
-    message: sql.Column[PushChat, bytes] = sql.Column("message", types.Bytes(65535), nullable=True)
+    message: sql.NullableColumn[PushChat, bytes] = sql.NullableColumn("message", types.Bytes(65535))
 
     table = sql.Table(
         "sun_push",
@@ -169,6 +169,11 @@ class PushChatDao(sql.Dao[PushChat]):
     def update(cls, *conditions: sql.Condition[PushChat]) -> PushChatUpdate:
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return PushChatUpdate.of(cls.table, conditions)
+
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, PushChat]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (push_chat_id)."""
+        return cls._get.many(keys)
 
     @t.overload
     @classmethod

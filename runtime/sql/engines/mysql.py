@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from runtime.sql.database import How
 from runtime.sql.dialects import MYSQL, Dialect
 from runtime.sql.errors import (
     Conflict,
@@ -137,6 +138,12 @@ def _one_line(reason: str) -> str:
 
 def timed_out(url: MysqlUrl) -> Unavailable:
     return Unavailable(f"{url.place}: no connection within {url.connect_timeout_ms} ms: {_ADVICE[2003]}")
+
+
+def start_transaction(how: How) -> tuple[str, ...]:
+    """The statements that begin a transaction. SET TRANSACTION counts for the next one only."""
+    start = "START TRANSACTION READ ONLY" if how.read_only else "START TRANSACTION"
+    return (start,) if how.isolation is None else (f"SET TRANSACTION ISOLATION LEVEL {how.isolation.upper()}", start)
 
 
 def create_database(dialect: Dialect, database: str) -> str:

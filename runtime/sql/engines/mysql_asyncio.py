@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 import asyncmy
+from asyncmy.cursors import SSCursor
 from asyncmy.errors import MySQLError
 
-from runtime.sql.database import Part
+from runtime.sql.database import DEFAULT, How, Part
 from runtime.sql.engines.mysql import (
     CLOSES,
     SESSION,
@@ -17,13 +18,14 @@ from runtime.sql.engines.mysql import (
     create_database,
     dialect_of,
     number_of,
+    start_transaction,
     timed_out,
     translate,
     use_database,
 )
 from runtime.sql.errors import InvalidValue, SqlError, Unavailable, UniqueViolation
 from runtime.sql.pool import Pool
-from runtime.sql.statements import Outcome, Statement
+from runtime.sql.statements import Outcome, Rows, Statement
 from runtime.sql.urls import MysqlUrl
 
 _driver: Any = asyncmy  # its stubs name few types
@@ -121,6 +123,41 @@ class _Link:
                 raise
             raise typed from error
 
+    async def stream(self, text: str, params: tuple[Any, ...], table: str) -> Any:
+        """An unbuffered cursor over the rows, for `fetch`."""
+        self.fresh = False
+        cursor: Any = self._connection.cursor(SSCursor)
+        try:
+            await cursor.execute(text, params)
+        except BaseException as error:
+            typed = self._failed(error, table)
+            if typed is error:
+                raise
+            raise typed from error
+        return cursor
+
+    async def fetch(self, cursor: Any, table: str, batch: int) -> Rows:
+        """The next rows of a stream, none at its end.
+
+        Between two calls nothing is read from the socket: the driver would keep all that the server sends in memory.
+        """
+        transport = self._connection._transport
+        try:
+            transport.resume_reading()
+            rows = await cursor.fetchmany(batch)
+            if rows and not self.broken():
+                transport.pause_reading()
+        except BaseException as error:
+            typed = self._failed(error, table)
+            if typed is error:
+                raise
+            raise typed from error
+        return rows
+
+    async def start(self, how: How) -> None:
+        for text in start_transaction(how):
+            await self.command(text)
+
     def _failed(self, error: BaseException, table: str) -> BaseException:
         """The typed error.
 
@@ -181,6 +218,9 @@ class _Session:
             raise
         await self._link.command("RELEASE SAVEPOINT sun_batch")
         return outcomes
+
+    async def command(self, text: str) -> None:
+        await self._link.command(text)
 
     async def commit(self) -> None:
         try:
@@ -248,12 +288,46 @@ class MysqlEngine:
         await session.commit()
         return outcomes
 
-    async def begin(self) -> _Session:
+    async def stream(
+        self, statement: Statement[Any], params: tuple[Any, ...], batch: int
+    ) -> AsyncGenerator[Rows, None]:
+        """The rows, `batch` at a time, from a connection that is held until the end. Raises SqlError."""
+        text, table, pool = statement.text(self.dialect), statement.table, self._pool
+        link = pool.take() or await pool.acquire()
+        fresh = link.fresh
+        try:
+            cursor = await link.stream(text, params, table)
+        except Unavailable:
+            pool.release(link)
+            if fresh:
+                raise
+            pool.forget_idle()
+            link = await pool.acquire()
+            try:
+                cursor = await link.stream(text, params, table)
+            except BaseException:
+                pool.release(link)
+                raise
+        except BaseException:
+            pool.release(link)
+            raise
+        try:
+            while rows := await link.fetch(cursor, table, batch):
+                yield rows
+        except SqlError:  # the server ended it; a connection that is lost is closed already
+            pool.release(link)
+            raise
+        except BaseException:  # rows that nobody wants are still under way
+            pool.discard(link)
+            raise
+        pool.release(link)
+
+    async def begin(self, how: How = DEFAULT) -> _Session:
         pool = self._pool
         link = pool.take() or await pool.acquire()
         fresh = link.fresh
         try:
-            await link.command("START TRANSACTION")
+            await link.start(how)
         except Unavailable:
             pool.discard(link)
             if fresh:
@@ -266,7 +340,7 @@ class MysqlEngine:
             return _Session(pool, link, self)
         link = await pool.acquire()
         try:
-            await link.command("START TRANSACTION")
+            await link.start(how)
         except BaseException:
             pool.discard(link)
             raise

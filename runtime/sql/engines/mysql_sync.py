@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 import pymysql
 from pymysql.constants import CLIENT
+from pymysql.cursors import SSCursor
 from pymysql.err import MySQLError
 
-from runtime.sql.database import Part
+from runtime.sql.database import DEFAULT, How, Part
 from runtime.sql.engines.mysql import (
     CLOSES,
     SESSION,
@@ -19,12 +20,13 @@ from runtime.sql.engines.mysql import (
     create_database,
     dialect_of,
     number_of,
+    start_transaction,
     translate,
     use_database,
 )
 from runtime.sql.errors import InvalidValue, PoolTimeout, SqlError, Unavailable, UniqueViolation
 from runtime.sql.pool import CHECK_AFTER_S
-from runtime.sql.statements import Outcome, Statement
+from runtime.sql.statements import Outcome, Rows, Statement
 from runtime.sql.urls import MysqlUrl
 
 
@@ -84,6 +86,41 @@ class _Link:
             if typed is error:
                 raise
             raise typed from error
+
+    def stream(self, text: str, params: tuple[Any, ...], table: str) -> Any:
+        """An unbuffered cursor over the rows, for `fetch`."""
+        self.fresh = False
+        cursor: Any = self._connection.cursor(SSCursor)
+        try:
+            cursor.execute(text, params)
+        except BaseException as error:
+            typed = self._failed(error, table)
+            if typed is error:
+                raise
+            raise typed from error
+        return cursor
+
+    def fetch(self, cursor: Any, table: str, batch: int) -> Rows:
+        """The next rows of a stream, none at its end."""
+        try:
+            return cursor.fetchmany(batch)
+        except BaseException as error:
+            self.abandon(cursor)
+            typed = self._failed(error, table)
+            if typed is error:
+                raise
+            raise typed from error
+
+    def abandon(self, cursor: Any) -> None:
+        """Close the connection in the middle of a stream. The driver's cursor would read the rest of it first."""
+        if cursor._result is not None:
+            cursor._result.unbuffered_active = False
+        cursor.connection = None
+        self.kill()
+
+    def start(self, how: How) -> None:
+        for text in start_transaction(how):
+            self.command(text)
 
     def _failed(self, error: BaseException, table: str) -> BaseException:
         if isinstance(error, (UnicodeEncodeError, OverflowError)):
@@ -180,6 +217,9 @@ class _Session:
         self._link.command("RELEASE SAVEPOINT sun_batch")
         return outcomes
 
+    def command(self, text: str) -> None:
+        self._link.command(text)
+
     def commit(self) -> None:
         try:
             self._link.command("COMMIT")
@@ -239,11 +279,41 @@ class MysqlSyncEngine:
         session.commit()
         return outcomes
 
-    def begin(self) -> _Session:
+    def stream(self, statement: Statement[Any], params: tuple[Any, ...], batch: int) -> Generator[Rows, None, None]:
+        """The rows, `batch` at a time, from a connection that is held until the end. Raises SqlError."""
+        text, table = statement.text(self.dialect), statement.table
         link = self._pool.acquire()
         fresh = link.fresh
         try:
-            link.command("START TRANSACTION")
+            cursor = link.stream(text, params, table)
+        except Unavailable:
+            self._pool.release(link)
+            if fresh:
+                raise
+            self._pool.forget_idle()
+            link = self._pool.acquire()
+            try:
+                cursor = link.stream(text, params, table)
+            except BaseException:
+                self._pool.release(link)
+                raise
+        except BaseException:
+            self._pool.release(link)
+            raise
+        try:
+            while rows := link.fetch(cursor, table, batch):
+                yield rows
+        except BaseException:  # rows that nobody wants are still under way
+            link.abandon(cursor)
+            raise
+        finally:
+            self._pool.release(link)
+
+    def begin(self, how: How = DEFAULT) -> _Session:
+        link = self._pool.acquire()
+        fresh = link.fresh
+        try:
+            link.start(how)
         except Unavailable:
             self._pool.release(link)
             if fresh:
@@ -257,7 +327,7 @@ class MysqlSyncEngine:
             return _Session(self._pool, link, self)
         link = self._pool.acquire()
         try:
-            link.command("START TRANSACTION")
+            link.start(how)
         except BaseException:
             link.kill()
             self._pool.release(link)

@@ -20,7 +20,7 @@ from runtime.sql.errors import (
     Unavailable,
     UniqueViolation,
 )
-from runtime.sql.statements import Outcome, Statement
+from runtime.sql.statements import Outcome, Rows, Statement
 from runtime.sql.urls import SqliteUrl
 
 _OLDEST = (3, 37, 0)  # the first with STRICT tables
@@ -124,6 +124,22 @@ def run_all(connection: sqlite3.Connection, parts: Sequence[Part]) -> list[Outco
         raise
     command(connection, "RELEASE sun_batch")
     return outcomes
+
+
+def cursor(connection: sqlite3.Connection, statement: Statement[Any], params: tuple[Any, ...]) -> sqlite3.Cursor:
+    """A cursor over the rows of a statement that writes nothing, for `fetch`. Raises SqlError."""
+    try:
+        return connection.execute(statement.text(SQLITE), params)
+    except (sqlite3.Error, OverflowError, UnicodeEncodeError) as error:
+        raise failure(connection, error, statement.table) from error
+
+
+def fetch(connection: sqlite3.Connection, cursor: sqlite3.Cursor, statement: Statement[Any], batch: int) -> Rows:
+    """The next rows of a cursor, none at its end. Raises SqlError."""
+    try:
+        return cursor.fetchmany(batch)
+    except sqlite3.Error as error:
+        raise failure(connection, error, statement.table) from error
 
 
 def command(connection: sqlite3.Connection, text: str) -> None:

@@ -7,15 +7,16 @@ import contextlib
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from runtime.sql.database import Part
+from runtime.sql.database import DEFAULT, How, Part, Session
 from runtime.sql.dialects import SQLITE
 from runtime.sql.engines import sqlite
 from runtime.sql.errors import Conflict, SqlError, Unavailable
-from runtime.sql.statements import Outcome, Statement
+from runtime.sql.pool import Pool
+from runtime.sql.statements import Outcome, Rows, Statement
 from runtime.sql.urls import SqliteUrl
 from runtime.sql.waiting import GRACE_S, Line, Waiter, uninterrupted
 
@@ -111,6 +112,83 @@ def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
         future.set_exception(error)
 
 
+class _Snapshot:
+    """A reading connection with its own thread, for whoever needs one across several statements; kept in a Pool."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._workers = _Workers("sqlite-snapshot", [connection])
+        self._dead = False
+        self.idle_since = 0.0
+
+    @classmethod
+    async def open(cls, file: sqlite.File) -> _Snapshot:
+        opening = asyncio.ensure_future(asyncio.to_thread(file.open, writes=False))
+        try:
+            return cls(await asyncio.shield(opening))
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_result)
+            raise
+
+    async def submit(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """What the job returns. One who is cancelled leaves a connection that is used no more."""
+        try:
+            return await self._workers.submit(job)
+        except asyncio.CancelledError:
+            self.kill()
+            raise
+
+    def broken(self) -> bool:
+        return self._dead
+
+    async def alive(self) -> bool:
+        return True
+
+    def kill(self) -> None:
+        if not self._dead:
+            self._dead = True
+            self._connection.interrupt()  # a statement under way ends; nobody wants its rows
+            self._workers.stop()
+
+    async def quit(self) -> None:
+        self.kill()
+        await asyncio.to_thread(self._workers.join)
+
+
+def _close_result(opening: asyncio.Future[sqlite3.Connection]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
+
+
+class _ReadSession:
+    """A read-only transaction: a snapshot of the file, beside which others write."""
+
+    def __init__(self, pool: Pool[_Snapshot], link: _Snapshot) -> None:
+        self._pool = pool
+        self._link = link
+
+    async def execute(self, statement: Statement[Any], params: tuple[Any, ...]) -> Outcome | None:
+        return await self._link.submit(lambda connection: sqlite.read(connection, statement, params))
+
+    async def execute_all(self, parts: Sequence[Part]) -> list[Outcome | None]:
+        return [await self.execute(statement, params) for statement, params in parts]
+
+    async def command(self, text: str) -> None:
+        await self._link.submit(lambda connection: sqlite.command(connection, text))
+
+    async def commit(self) -> None:
+        await self.rollback()
+
+    async def rollback(self) -> None:
+        try:
+            if not self._link.broken():
+                await self._link.submit(sqlite.rollback)
+        except SqlError:
+            self._link.kill()
+        finally:
+            self._pool.release(self._link)
+
+
 class _Write(Waiter):
     """One or several statements, all or none, that wait for the writer; several writes share a commit."""
 
@@ -154,6 +232,9 @@ class _Session:
 
     async def execute_all(self, parts: Sequence[Part]) -> list[Outcome | None]:
         return await self._writer.submit(lambda connection: _inside(connection, parts))
+
+    async def command(self, text: str) -> None:
+        await self._writer.submit(lambda connection: sqlite.command(connection, text))
 
     async def commit(self) -> None:
         try:
@@ -200,6 +281,9 @@ class SqliteEngine:
         self._writer = _Workers("sqlite-writer", [writer])
         self._readers = _Workers("sqlite-reader", readers)
         seconds = url.acquire_timeout_ms / 1000
+        self._snapshots: Pool[_Snapshot] = Pool(
+            lambda: _Snapshot.open(file), size=url.snapshots, timeout=seconds, place=file.path
+        )
         message = f"{file.path}: the SQLite writer was not free for {seconds:g} s: another transaction holds it"
         self._line: Line[Waiter] = Line(self._loop, seconds, message)
         self._busy = False  # a group of writes or a transaction has the writer
@@ -226,7 +310,35 @@ class SqliteEngine:
         self._enter(write)
         return await write.future
 
-    async def begin(self) -> _Session:
+    async def begin(self, how: How = DEFAULT) -> Session:
+        return await (self._begin_reading() if how.read_only else self._begin_writing())
+
+    async def _begin_reading(self) -> _ReadSession:
+        link = await self._snapshots.acquire()
+        try:
+            await link.submit(lambda connection: sqlite.command(connection, "BEGIN"))
+        except BaseException:
+            self._snapshots.discard(link)
+            raise
+        return _ReadSession(self._snapshots, link)
+
+    async def stream(
+        self, statement: Statement[Any], params: tuple[Any, ...], batch: int
+    ) -> AsyncGenerator[Rows, None]:
+        """The rows, `batch` at a time, from a connection that is held until the end. Raises SqlError."""
+        link = await self._snapshots.acquire()
+        try:
+            cursor = await link.submit(lambda connection: sqlite.cursor(connection, statement, params))
+            rows = await link.submit(lambda connection: sqlite.fetch(connection, cursor, statement, batch))
+            while rows:
+                yield rows
+                rows = await link.submit(lambda connection: sqlite.fetch(connection, cursor, statement, batch))
+        except BaseException:  # its end was not reached, so that it still reads
+            self._snapshots.discard(link)
+            raise
+        self._snapshots.release(link)
+
+    async def _begin_writing(self) -> _Session:
         waiter = Waiter(self._loop)
         self._enter(waiter)
         try:
@@ -308,6 +420,7 @@ class SqliteEngine:
         self._line.close(self._closed_error())
         with contextlib.suppress(TimeoutError):  # what is under way may end first
             await asyncio.wait_for(self._unused.wait(), GRACE_S)
+        await self._snapshots.close()
         self._readers.stop()
         self._writer.stop()
         self._reader.close()

@@ -123,6 +123,11 @@ class ConsumerOffsetDao(sql.Dao[ConsumerOffset]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return ConsumerOffsetUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[tuple[str, int]]) -> sql.Query[dict[tuple[str, int], ConsumerOffset]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (consumer_group, shard)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[ConsumerOffset]) -> sql.Delete: ...

@@ -126,6 +126,11 @@ class LogSegmentDao(sql.Dao[LogSegment]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return LogSegmentUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[tuple[int, int]]) -> sql.Query[dict[tuple[int, int], LogSegment]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (shard, first_offset)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[LogSegment]) -> sql.Delete: ...

@@ -91,6 +91,11 @@ class LogShardDao(sql.Dao[LogShard]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return LogShardUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, LogShard]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (shard)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[LogShard]) -> sql.Delete: ...

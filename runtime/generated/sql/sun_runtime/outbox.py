@@ -103,6 +103,11 @@ class OutboxDao(sql.Dao[Outbox]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return OutboxUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, Outbox]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (append_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[Outbox]) -> sql.Delete: ...

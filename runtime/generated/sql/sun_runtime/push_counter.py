@@ -77,6 +77,11 @@ class PushCounterDao(sql.Dao[PushCounter]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return PushCounterUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, PushCounter]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (user_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[PushCounter]) -> sql.Delete: ...

@@ -63,7 +63,7 @@ class ItemDao(sql.Dao[Item]):
     added_ms: sql.Column[Item, int] = sql.Column("added_ms", types.Int(64))
     item_id: sql.Column[Item, int] = sql.Column("item_id", types.Int(64), auto=True)
     price: sql.Column[Item, int] = sql.Column("price", types.Int(32))
-    label: sql.Column[Item, str] = sql.Column("label", types.Text(200), nullable=True)
+    label: sql.NullableColumn[Item, str] = sql.NullableColumn("label", types.Text(200))
 
     table = sql.Table(
         "shop",
@@ -167,6 +167,11 @@ class ItemDao(sql.Dao[Item]):
     def update(cls, *conditions: sql.Condition[Item]) -> ItemUpdate:
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return ItemUpdate.of(cls.table, conditions)
+
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, Item]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (item_id)."""
+        return cls._get.many(keys)
 
     @t.overload
     @classmethod

@@ -102,6 +102,11 @@ class MembershipDao(sql.Dao[Membership]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return MembershipUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[tuple[int, int]]) -> sql.Query[dict[tuple[int, int], Membership]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (group_id, user_id)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[Membership]) -> sql.Delete: ...

@@ -116,6 +116,11 @@ class GroupDao(sql.Dao[Group]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return GroupUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, Group]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (self)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[Group]) -> sql.Delete: ...

@@ -68,6 +68,11 @@ class QueryDao(sql.Dao[Query]):
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return QueryUpdate.of(cls.table, conditions)
 
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, Query]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (table)."""
+        return cls._get.many(keys)
+
     @t.overload
     @classmethod
     def delete(cls, *conditions: sql.Condition[Query]) -> sql.Delete: ...

@@ -101,7 +101,7 @@ class SamplerDao(sql.Dao[Sampler]):
     """Access to `types.sampler`. Each method returns a value that a Database runs."""
 
     name: sql.Column[Sampler, str] = sql.Column("name", types.Text(50))
-    body: sql.Column[Sampler, str] = sql.Column("body", types.Text())
+    body: sql.Column[Sampler, str] = sql.Column("body", types.Text(max_bytes=65535))
     raw_: sql.Column[Sampler, bytes] = sql.Column("raw", types.Bytes(16))
     made: sql.Column[Sampler, datetime.datetime] = sql.Column("made", types.Timestamp())
     days: sql.Column[Sampler, frozenset[str]] = sql.Column("days", types.Choices(("mon", "tue")))
@@ -113,18 +113,18 @@ class SamplerDao(sql.Dao[Sampler]):
     big: sql.Column[Sampler, int] = sql.Column("big", types.Int(64))
     money: sql.Column[Sampler, decimal.Decimal] = sql.Column("money", types.Decimal(12, 2))
     ratio: sql.Column[Sampler, float] = sql.Column("ratio", types.Float(64))
-    single: sql.Column[Sampler, float] = sql.Column("single", types.Float(32), nullable=True)
+    single: sql.NullableColumn[Sampler, float] = sql.NullableColumn("single", types.Float(32))
     code: sql.Column[Sampler, str] = sql.Column("code", types.Text(3))
-    picture: sql.Column[Sampler, bytes] = sql.Column("picture", types.Bytes(65535), nullable=True)
-    born: sql.Column[Sampler, datetime.date] = sql.Column("born", types.Date(), nullable=True)
-    length: sql.Column[Sampler, datetime.timedelta] = sql.Column("length", types.Time(), nullable=True)
-    local: sql.Column[Sampler, datetime.datetime] = sql.Column("local", types.DateTime(), nullable=True)
-    vintage: sql.Column[Sampler, int] = sql.Column("vintage", types.Int(16), nullable=True)
-    extra: sql.Column[Sampler, t.Any] = sql.Column("extra", types.Json(), nullable=True)
+    picture: sql.NullableColumn[Sampler, bytes] = sql.NullableColumn("picture", types.Bytes(65535))
+    born: sql.NullableColumn[Sampler, datetime.date] = sql.NullableColumn("born", types.Date())
+    length: sql.NullableColumn[Sampler, datetime.timedelta] = sql.NullableColumn("length", types.Time())
+    local: sql.NullableColumn[Sampler, datetime.datetime] = sql.NullableColumn("local", types.DateTime())
+    vintage: sql.NullableColumn[Sampler, int] = sql.NullableColumn("vintage", types.Int(16))
+    extra: sql.NullableColumn[Sampler, t.Any] = sql.NullableColumn("extra", types.Json())
     colour: sql.Column[Sampler, t.Literal["red", "green"]] = sql.Column("colour", types.Choice(("red", "green")))
-    mask: sql.Column[Sampler, int] = sql.Column("mask", types.Bits(12), nullable=True)
-    total: sql.Column[Sampler, decimal.Decimal] = sql.Column(
-        "total", types.Decimal(14, 2), nullable=True, writable=False
+    mask: sql.NullableColumn[Sampler, int] = sql.NullableColumn("mask", types.Bits(12))
+    total: sql.NullableColumn[Sampler, decimal.Decimal] = sql.NullableColumn(
+        "total", types.Decimal(14, 2), writable=False
     )
 
     table = sql.Table(
@@ -172,6 +172,11 @@ class SamplerDao(sql.Dao[Sampler]):
     def update(cls, *conditions: sql.Condition[Sampler]) -> SamplerUpdate:
         """Change the rows that meet every condition. Without one it is refused unless it says `.everywhere()`."""
         return SamplerUpdate.of(cls.table, conditions)
+
+    @classmethod
+    def get_many(cls, keys: t.Iterable[int]) -> sql.Query[dict[int, Sampler]]:
+        """The rows of these keys, by key; a key without a row is left out. Generated from PRIMARY KEY (id)."""
+        return cls._get.many(keys)
 
     @t.overload
     @classmethod
