@@ -117,22 +117,27 @@ def _watch(sources: list[Source], *, force: bool) -> None:
     changes = watchfiles.watch(*folders, debounce=200, rust_timeout=2_000, yield_on_timeout=True, raise_interrupt=False)
     for _ in itertools.chain([None], changes):
         for source in sources:
-            inputs = source.inputs()
-            if seen.get(source.folder) != inputs:
-                seen[source.folder] = inputs
-                try:
+            try:
+                with _schema_errors():
+                    inputs = source.inputs()
+                if seen.get(source.folder) != inputs:
+                    seen[source.folder] = inputs
                     _generate(source, force=force)
-                except Refused as error:
-                    error.show()
+            except Refused as error:
+                error.show()
 
 
 @contextlib.contextmanager
 def _schema_errors() -> Iterator[None]:
-    """Prints every error of a refused schema and exits with 2."""
+    """Prints every error of a refused schema, or the one of a file that can't be read or written, and exits with 2."""
     from generators.diagnostics import SchemaError
 
     try:
         yield
+    except OSError as error:
+        if _debugging():
+            raise
+        raise Refused(str(error)) from error
     except SchemaError as error:
         for diagnostic in error.diagnostics:
             click.echo(str(diagnostic), err=True)
@@ -244,7 +249,7 @@ def serve(project: Path, host: str | None, port: int | None) -> None:
 
 
 def _announce(url: str, settings: Settings, parts: Parts) -> None:
-    where = f"{settings.state}/" if settings.is_embedded else "in the SQL server"
+    where = settings.place
     click.echo(f"listening on {url}")
     click.echo(f"  pages      {url}/ (services), {url}/readyz, {url}/metrics")
     click.echo(f"  WebSocket  {url.replace('http', 'ws', 1)}/ws")
@@ -284,13 +289,14 @@ def _example(parts: Parts) -> tuple[str, str] | None:
 def call(method: str, body: str, url: str, token: str, timeout_ms: int | None) -> None:
     """Call METHOD (package.Service/Method) with the JSON BODY and print the reply as JSON.
 
-    An error is printed with its code and its details, and the exit code is 1.
+    An error that the server answers is printed with its code and its details, and the exit code is 1. It is 2 where no
+    server was asked: a wrong URL, a body that is no JSON, nothing there.
     """
     import asyncio
     import json
 
     from runtime.rpc.connect import error_to_json
-    from runtime.rpc.errors import RpcError
+    from runtime.rpc.errors import NotCalled, RpcError
     from runtime.rpc.transports.dynamic import call_json
 
     try:
@@ -300,7 +306,7 @@ def call(method: str, body: str, url: str, token: str, timeout_ms: int | None) -
         if error.details:
             details = json.loads(error_to_json(error))["details"]
             click.echo(json.dumps(details, indent=2, ensure_ascii=False), err=True)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, NotCalled) else 1)
     click.echo(json.dumps(json.loads(reply), indent=2, ensure_ascii=False))
 
 
@@ -352,6 +358,8 @@ def _drift_summary(source: Source) -> str | None:
         differences = pipeline.drift(source)
     except SchemaError as error:
         return str(error.diagnostics[0])
+    except OSError as error:
+        return str(error)
     paths = ", ".join(each.path for each in differences[:3]) + (", …" if len(differences) > 3 else "")
     return f"not what the schema says ({paths}): run `sun generate`" if differences else None
 
@@ -362,10 +370,8 @@ def init(folder: Path) -> None:
     """Make a small project in FOLDER: one table, one service, one handler, one test."""
     from generators import pipeline, scaffold
 
-    try:
+    with _schema_errors():
         made = scaffold.make(folder)
-    except FileExistsError as error:
-        raise Refused(str(error)) from error
     for path in made:
         click.echo(f"wrote {folder / path}")
     for source in pipeline.sources(folder):

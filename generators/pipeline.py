@@ -12,7 +12,7 @@ from pathlib import Path
 
 from generators import writer
 from generators.artifacts import Artifact, Target
-from generators.diagnostics import Diagnostics
+from generators.diagnostics import Diagnostics, Position
 from generators.ir import Schema
 
 FRAMEWORK = Path(__file__).parent.parent
@@ -83,6 +83,10 @@ def load(source: Source, tell: Callable[[str], None] | None = None) -> Schema:
     diagnostics = Diagnostics()
     databases = parse_databases(source.schema / "sql", f"{source.shown}/sql", diagnostics)
     protos, imported = parse_protos(source.schema / "proto", source.includes, f"{source.shown}/proto", diagnostics)
+    for database in databases:
+        if source.includes and database.name in _own_databases():
+            text = f"`{database.name}` is the framework's own database: give the file another name"
+            diagnostics.error(Position(database.file, 1, 1), "bad-name", text)
     schema = Schema(databases, protos, imported)
     sql_walker.check(schema, diagnostics)
     for database in databases:
@@ -92,6 +96,10 @@ def load(source: Source, tell: Callable[[str], None] | None = None) -> Schema:
         for note in sorted(diagnostics.notes):
             tell(str(note))
     return schema
+
+
+def _own_databases() -> set[str]:
+    return {file.stem for file in (FRAMEWORK / "runtime" / "schema" / "sql").glob("*.sql")}
 
 
 def artifacts(source: Source, schema: Schema) -> list[Artifact]:

@@ -34,7 +34,12 @@ _OPTIONS = frozenset(
     STATS_PERSISTENT STATS_SAMPLE_PAGES TABLESPACE TRANSACTIONAL
     """.split()
 )
-_RESERVED = ("mysql", "sys", "information_schema", "performance_schema")  # the engines' own; as is sqlite_…
+_RESERVED = (
+    "mysql",
+    "sys",
+    "information_schema",
+    "performance_schema",
+)  # the engines' own; as is sqlite_…
 
 
 def parse_databases(folder: Path, shown: str, diagnostics: Diagnostics) -> tuple[ir.Database, ...]:
@@ -45,6 +50,8 @@ def parse_databases(folder: Path, shown: str, diagnostics: Diagnostics) -> tuple
     """
     databases: list[ir.Database] = []
     for path in sorted(folder.glob("*.sql")):
+        if path.name.startswith(".") or not path.is_file():
+            continue  # an editor's, or a folder
         file = f"{shown}/{path.name}"
         if not _is_database_name(path.stem):
             text = f"`{path.stem}` can't name a database: use lower-case letters, digits and _, and no Python keyword"

@@ -82,9 +82,15 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of an output folder; an empty one where there is none, or none that can be read."""
     try:
         raw = cast("dict[str, Any]", json.loads((folder / MANIFEST).read_text("utf-8")))
-        return Manifest({str(path): str(hashed) for path, hashed in raw["files"].items()})
+        files = {str(path): str(hashed) for path, hashed in raw["files"].items()}
+        # It is committed, so it may say anything: a path that leads out of the folder is none of ours.
+        return Manifest({path: hashed for path, hashed in files.items() if _is_within(folder, path)})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return Manifest({})
+
+
+def _is_within(folder: Path, path: str) -> bool:
+    return (folder / path).resolve().is_relative_to(folder.resolve())
 
 
 def is_current(folder: Path, inputs: str) -> bool:

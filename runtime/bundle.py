@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import resource
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -65,7 +66,7 @@ class Anonymous:
 
 async def open_database(settings: Settings) -> Database:
     """Connect to the configured engine; the embedded one gets its folder. Raises InvalidUrl and Unavailable."""
-    if settings.is_embedded:
+    if not settings.sql_url.get_secret_value():
         settings.state.mkdir(parents=True, exist_ok=True)
     return await connect(
         settings.database_url, pool_size=settings.pool_size, connect_timeout_ms=settings.connect_timeout_ms
@@ -131,6 +132,9 @@ def run(settings: Settings, parts: Parts, build: Build, announce: Announce) -> N
     import uvloop
 
     configure_logging(settings.log_format, settings.log_level)
+    # A connection is a file descriptor, and the soft limit is often a thousand.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     uvloop.run(_serve(settings, parts, build, announce))
 
 

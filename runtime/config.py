@@ -80,6 +80,13 @@ class Settings(BaseSettings):
         return self.sql_url.get_secret_value() or f"sqlite:///{quote(str(self.state / 'sun.db'))}"
 
     @property
+    def place(self) -> str:
+        """Where the rows are, for people."""
+        if not self.sql_url.get_secret_value():
+            return f"{self.state}/"
+        return self.database_url.partition("///")[2] if self.is_embedded else "in the SQL server"
+
+    @property
     def is_embedded(self) -> bool:
         return self.database_url.startswith("sqlite:")
 
@@ -114,5 +121,5 @@ def load(project: Path, **given: Any) -> Settings:
         first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(map(str, first["loc"]))
         raise ConfigError(f"{name} (sun.toml, or SUN_{name.upper()}): {first['msg']}") from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"sun.toml: {error}") from None

@@ -28,6 +28,8 @@ def load(project: Path, name: str) -> ModuleType:
             raise
         place = project.joinpath(*name.split(".")).with_suffix(".py")
         raise NotAProject(f"{place} is missing: `sun generate` writes generated/, you write handlers/") from error
+    except SyntaxError as error:
+        raise NotAProject(f"{error.filename}:{error.lineno}:{error.offset or 1}: {error.msg}") from error
     if not Path(str(module.__file__)).resolve().is_relative_to(project.resolve()):
         raise NotAProject(f"{name} was found at {module.__file__}, outside of the project {project}")
     return module

@@ -111,7 +111,9 @@ class Exchange(httputil.HTTPMessageDelegate):
         assert isinstance(start_line, httputil.RequestStartLine)
         path = start_line.path.partition("?")[0]
         server = self._server
-        if path in server.pages:
+        # A page takes no body: a request that has one is no page's, so that the limits of calls hold for it.
+        has_body = headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers
+        if path in server.pages and not has_body:
             self._other = server.application.start_request(self._server_conn, self._conn)
             return self._other.headers_received(start_line, headers)
         self._method = start_line.method
@@ -120,7 +122,8 @@ class Exchange(httputil.HTTPMessageDelegate):
         self.began = asyncio.get_running_loop().time()
         self.receiving = True
         server.exchanges.add(self)
-        length = headers.get("Content-Length", "0")
+        # Cut before it is a number: Python refuses to read one of thousands of digits.
+        length = headers.get("Content-Length", "0").lstrip("0")[:18]
         if length.isdecimal() and int(length) > server.settings.max_message_bytes:
             self._too_large = True
             if "Expect" in headers or int(length) > server.settings.max_message_bytes * DISCARD_FACTOR:

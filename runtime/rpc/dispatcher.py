@@ -93,11 +93,6 @@ class Dispatcher:
         """Every method served, by path."""
         return {path: bound.method for path, bound in self._bound.items()}
 
-    @property
-    def in_flight(self) -> int:
-        """Calls that have begun and not ended."""
-        return self._in_flight
-
     def serves(self, path: str) -> bool:
         return path in self._bound
 

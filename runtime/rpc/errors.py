@@ -78,6 +78,10 @@ class RpcError(Exception):
         self.details = tuple(details)
 
 
+class NotCalled(RpcError):
+    """No server was asked: nothing answers at the address, or what was to be sent can't be."""
+
+
 class DeclaredError(RpcError):
     """Base of the errors that a schema declares with `option (sun.error)`.
 

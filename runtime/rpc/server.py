@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import structlog
 from tornado.httpserver import HTTPServer
+from tornado.iostream import IOStream
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
@@ -17,6 +19,12 @@ from runtime.rpc.dispatcher import Dispatcher
 from runtime.rpc.pages import Check, Health, Index, MetricsPage, Readiness
 from runtime.rpc.settings import GatewaySettings
 from runtime.rpc.websocket import Connections, Socket
+
+_OTHER_CONNECTIONS = 1_000
+"""Connections besides sockets: calls over HTTP, probes, metrics."""
+
+_KEPT_DESCRIPTORS = 64
+"""For the database, the log and what else a process opens."""
 
 _POLL_S = 0.01
 _CLOSE_HANDSHAKE_S = 1.0
@@ -34,6 +42,23 @@ class Address(NamedTuple):
     def url(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
+
+
+class _Server(HTTPServer):
+    """Closes a connection at once that is one too many: a process without file descriptors can do nothing at all."""
+
+    most = 0
+
+    def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
+        if len(self._connections) >= self.most:
+            stream.close()
+            return
+        cast("Any", super()).handle_stream(stream, address)
+
+
+def _descriptors() -> int:
+    """How many files and sockets this process may have open."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 class Gateway:
@@ -67,7 +92,7 @@ class Gateway:
             log_function=_quiet,
         )
         self._connect = ConnectServer(dispatcher, settings, application, frozenset(pages))
-        self._http = HTTPServer(
+        self._http = _Server(
             self._connect,
             idle_connection_timeout=settings.http_idle_ms / 1000,
             max_body_size=settings.max_message_bytes * DISCARD_FACTOR,
@@ -80,6 +105,7 @@ class Gateway:
     async def start(self) -> Address:
         """Binds and begins to serve. Raises OSError when the address can't be bound."""
         settings = self._settings
+        self._http.most = min(settings.max_connections + _OTHER_CONNECTIONS, _descriptors() - _KEPT_DESCRIPTORS)
         sockets = bind_sockets(settings.port, settings.host, reuse_port=settings.reuse_port)
         self._http.add_sockets(sockets)
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
@@ -113,7 +139,8 @@ class Gateway:
         _log.info("drained")
 
     def _busy(self) -> int:
-        return len(self._connect.exchanges) + self._connections.calls
+        # A request whose body is still on its way is no call yet, and its sender may never finish it.
+        return sum(not each.receiving for each in self._connect.exchanges) + self._connections.calls
 
     async def _sweep(self) -> None:
         settings = self._settings

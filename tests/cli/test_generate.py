@@ -125,3 +125,26 @@ def test_watch_generates_after_each_change_and_survives_a_broken_schema(project:
         read_until(f"wrote {ROW}")
         process.terminate()
     assert "text: str" in (project / ROW).read_text()
+
+
+def test_an_editors_lock_and_a_folder_among_the_schemas_are_no_schemas(run: Run, project: Path) -> None:
+    (project / "schema/sql/.#notes.sql").symlink_to("ada@host.1234:5678")
+    (project / "schema/sql/folder.sql").mkdir()
+    assert run("generate", "--check").returncode == 0
+
+
+def test_what_can_not_be_written_is_one_line_and_exit_code_2(run: Run, project: Path) -> None:
+    edit(project / TABLE, "text       TEXT", "body       TEXT")
+    (project / "generated").rename(project / "elsewhere")
+    (project / "generated").write_text("a file")
+    done = run("generate")
+    assert done.returncode == 2
+    assert done.stderr.startswith("sun: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_frameworks_own_database_can_not_be_taken(run: Run, project: Path) -> None:
+    (project / TABLE).rename(project / "schema/sql/sun_runtime.sql")
+    done = run("generate")
+    assert done.returncode == 2
+    assert "schema/sql/sun_runtime.sql:1:1: bad-name: `sun_runtime` is the framework's own database" in done.stderr

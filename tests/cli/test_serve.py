@@ -53,7 +53,7 @@ def test_a_server_that_is_not_there_is_one_line(run: Run) -> None:
         port = unused.getsockname()[1]
         for url in (f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}/ws"):
             done = run("call", LIST, "{}", "--url", url)
-            assert done.returncode == 1
+            assert done.returncode == 2
             assert done.stderr.startswith("sun: unavailable: ")
             assert done.stderr.count("\n") == 1
 

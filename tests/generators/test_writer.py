@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -135,3 +137,15 @@ def test_python_comes_out_as_ruff_formats_it_and_other_files_as_they_are() -> No
 def test_text_that_is_no_python_is_an_error() -> None:
     with pytest.raises(ValueError, match="defect of a template"):
         formatted([Artifact("a.py", "def (")])
+
+
+def test_a_manifest_never_leads_out_of_its_folder(tmp_path: Path) -> None:
+    folder, mine = tmp_path / "generated", tmp_path / "mine.py"
+    mine.write_text("mine = 1\n")
+    write(folder, [ONE], "before")
+    manifest = folder / ".manifest.json"
+    hashed = hashlib.sha256(mine.read_bytes()).hexdigest()
+    for path in ("../mine.py", str(mine)):
+        manifest.write_text(json.dumps({"files": {path: hashed}}))
+        write(folder, [ONE], path, force=True)
+        assert mine.exists()

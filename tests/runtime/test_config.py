@@ -60,6 +60,7 @@ def test_a_wrong_variable_is_named_in_one_line(
         ("prot = 1", "prot"),
         ("port = ", "sun.toml"),
         ("sql_url = 'mysql://sun:secret@host/'", "a password does not belong in a file"),
+        ("sql_url = 'mysql://sun@host/,mysql://sun:secret@replica/'", "a password does not belong in a file"),
     ],
 )
 def test_a_wrong_file_is_named_in_one_line(tmp_path: Path, text: str, words: str) -> None:
@@ -72,6 +73,8 @@ def test_a_wrong_file_is_named_in_one_line(tmp_path: Path, text: str, words: str
 def test_a_url_without_a_password_may_stand_in_the_file(tmp_path: Path) -> None:
     (tmp_path / "sun.toml").write_text("sql_url = 'mysql://sun@host:3306/'")
     assert load(tmp_path).database_url == "mysql://sun@host:3306/"
+    (tmp_path / "sun.toml").write_text("sql_url = 'mysql://sun@host/,mysql://sun@replica/'")
+    assert load(tmp_path).database_url == "mysql://sun@host/,mysql://sun@replica/"
 
 
 def test_the_url_is_not_in_the_representation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from urllib.parse import urlsplit
 
-from runtime.rpc.errors import Code, RpcError
+from runtime.rpc.errors import Code, NotCalled
 from runtime.rpc.transports.http import HttpTransport
 from runtime.rpc.transports.websocket import WebSocketTransport
 from runtime.rpc.wire import JSON_WIRE
@@ -17,10 +17,12 @@ async def call_json(url: str, path: str, body: str, token: str = "", timeout_ms:
     Raises RpcError: what the server says, unavailable when it can't be reached, invalid_argument for a body that is no
     JSON and for another kind of URL.
     """
+    if not token.isascii() or not token.isprintable():
+        raise NotCalled(Code.INVALID_ARGUMENT, "the token has characters that no token has")
     try:
         json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise RpcError(Code.INVALID_ARGUMENT, f"the request is no JSON: {error}") from error
+        raise NotCalled(Code.INVALID_ARGUMENT, f"the request is no JSON: {error}") from error
     payload = body.encode()
     scheme = urlsplit(url).scheme
     if scheme in {"http", "https"}:
@@ -29,4 +31,4 @@ async def call_json(url: str, path: str, body: str, token: str = "", timeout_ms:
     if scheme in {"ws", "wss"}:
         async with WebSocketTransport(url, token, wire=JSON_WIRE) as socket:
             return (await socket.send(path, payload, timeout_ms)).decode()
-    raise RpcError(Code.INVALID_ARGUMENT, f"{url}: the URL must begin with http://, https://, ws:// or wss://")
+    raise NotCalled(Code.INVALID_ARGUMENT, f"{url}: the URL must begin with http://, https://, ws:// or wss://")

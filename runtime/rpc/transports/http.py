@@ -11,7 +11,7 @@ from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError, S
 
 from runtime.generated.rpc.sun.errors import BadRequest
 from runtime.rpc.connect import error_from_json
-from runtime.rpc.errors import Code, RpcError, typed
+from runtime.rpc.errors import Code, NotCalled, RpcError, typed
 from runtime.rpc.service import Method
 from runtime.rpc.settings import MIB
 
@@ -81,11 +81,11 @@ class HttpTransport:
         except HTTPTimeoutError as error:
             raise RpcError(Code.DEADLINE_EXCEEDED, f"{self._base_url} did not answer in {limit_s:g} s") from error
         except (OSError, HTTPStreamClosedError, HTTPClientError) as error:
-            raise RpcError(Code.UNAVAILABLE, f"{self._base_url} can't be reached: {one_line(error)}") from error
+            raise NotCalled(Code.UNAVAILABLE, f"{self._base_url} can't be reached: {one_line(error)}") from error
         except ValueError as error:
             raise RpcError(Code.INVALID_ARGUMENT, f"{self._base_url}: {one_line(error)}") from error
         if response.code == 599:
-            raise RpcError(Code.UNAVAILABLE, f"{self._base_url} can't be reached: {one_line(response.error)}")
+            raise NotCalled(Code.UNAVAILABLE, f"{self._base_url} can't be reached: {one_line(response.error)}")
         if response.code != 200:
             raise error_from_json(response.body, response.code)
         expected = f"application/{codec}"

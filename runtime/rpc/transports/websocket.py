@@ -14,7 +14,7 @@ from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, W
 
 from runtime.generated.rpc.sun.errors import BadRequest
 from runtime.rpc.close_codes import CloseCode, reconnect
-from runtime.rpc.errors import Code, RpcError, typed
+from runtime.rpc.errors import Code, NotCalled, RpcError, typed
 from runtime.rpc.service import Method
 from runtime.rpc.settings import MIB
 from runtime.rpc.transports.http import one_line
@@ -136,7 +136,7 @@ class WebSocketTransport:
             raise self._lose(RpcError(Code.UNAVAILABLE, f"{self._url} did not answer in time")) from error
         except (OSError, HTTPClientError, StreamClosedError, WebSocketError) as error:
             reason = f"{self._url} can't be reached: {one_line(error)}"
-            raise self._lose(RpcError(Code.UNAVAILABLE, reason)) from error
+            raise self._lose(NotCalled(Code.UNAVAILABLE, reason)) from error
         except ValueError as error:
             raise self._lose(RpcError(Code.INVALID_ARGUMENT, f"{self._url}: {one_line(error)}")) from error
 

@@ -22,17 +22,18 @@ DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
     b'6\x08\t\x122this code can no longer be used: ask for a new one"]\n\x11PhoneNotConfirmed:H\xe2\x92\x19'
     b'D\x08\t\x12@the phone number is not confirmed on this device: ask for a code"X\n\rUserNameTaken\x12\x1b'
     b'\n\tuser_name\x18\x01 \x01(\tR\x08userName:*\xe2\x92\x19&\x08\x06\x12"the user name {user_name} is t'
-    b'aken"\xcb\x01\n\x0fUserNameInvalid\x12\x1b\n\tuser_name\x18\x01 \x01(\tR\x08userName\x12.\n\x06statu'
-    b"s\x18\x02 \x01(\x0e2\x16.sun.v1.UserNameStatusR\x06status:k\xe2\x92\x19g\x08\x03\x12c{user_name} can"
-    b"'t be a user name: use 4 to 32 Latin letters, digits and underscores, a letter first\"2\n\x10WrongCre"
-    b"dentials:\x1e\xe2\x92\x19\x1a\x08\x10\x12\x16wrong name or password\"'\n\rWrongPassword:\x16\xe2\x92\x19"
-    b'\x12\x08\x07\x12\x0ewrong password"5\n\x10AccountSuspended:!\xe2\x92\x19\x1d\x08\x07\x12\x19this acc'
-    b'ount is suspended"Z\n\x0fSessionNotFound\x12\x1d\n\nsession_id\x18\x01 \x01(\x03R\tsessionId:(\xe2\x92'
-    b'\x19$\x08\x05\x12 you have no session {session_id}"-\n\x0cUserNotFound:\x1d\xe2\x92\x19\x19\x08\x05\x12'
-    b'\x15there is no such user"[\n\x0eProfilePrivate\x12\x17\n\x07user_id\x18\x01 \x01(\x03R\x06userId:0\xe2'
-    b'\x92\x19,\x08\x07\x12(user {user_id} does not show this to you"-\n\x0cPostNotFound:\x1d\xe2\x92\x19\x19'
-    b'\x08\x05\x12\x15there is no such post"L\n\x0cNotPostOwner\x12\x17\n\x07post_id\x18\x01 \x01(\x03R\x06'
-    b"postId:#\xe2\x92\x19\x1f\x08\x07\x12\x1bpost {post_id} is not yoursb\x06proto3"
+    b'aken"\xe3\x01\n\x0fUserNameInvalid\x12\x1b\n\tuser_name\x18\x01 \x01(\tR\x08userName\x12.\n\x06statu'
+    b"s\x18\x02 \x01(\x0e2\x16.sun.v1.UserNameStatusR\x06status:\x82\x01\xe2\x92\x19~\x08\x03\x12z{user_na"
+    b"me} can't be a user name: use 4 to 32 Latin letters, digits and underscores, a letter first, and no "
+    b'name kept back"2\n\x10WrongCredentials:\x1e\xe2\x92\x19\x1a\x08\x10\x12\x16wrong name or password"\'\n'
+    b'\rWrongPassword:\x16\xe2\x92\x19\x12\x08\x07\x12\x0ewrong password"5\n\x10AccountSuspended:!\xe2\x92'
+    b'\x19\x1d\x08\x07\x12\x19this account is suspended"Z\n\x0fSessionNotFound\x12\x1d\n\nsession_id\x18\x01'
+    b' \x01(\x03R\tsessionId:(\xe2\x92\x19$\x08\x05\x12 you have no session {session_id}"-\n\x0cUserNotFou'
+    b'nd:\x1d\xe2\x92\x19\x19\x08\x05\x12\x15there is no such user"[\n\x0eProfilePrivate\x12\x17\n\x07user'
+    b"_id\x18\x01 \x01(\x03R\x06userId:0\xe2\x92\x19,\x08\x07\x12(user {user_id} does not show this to you"
+    b'"-\n\x0cPostNotFound:\x1d\xe2\x92\x19\x19\x08\x05\x12\x15there is no such post"L\n\x0cNotPostOwner\x12'
+    b"\x17\n\x07post_id\x18\x01 \x01(\x03R\x06postId:#\xe2\x92\x19\x1f\x08\x07\x12\x1bpost {post_id} is no"
+    b"t yoursb\x06proto3"
 )
 
 RateLimited = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["RateLimited"])

@@ -208,13 +208,11 @@ class UserNameTaken(DeclaredError):
 class UserNameInvalid(DeclaredError):
     """The user name breaks the rules for user names.
 
-    Code invalid_argument: {user_name} can't be a user name: use 4 to 32 Latin letters, digits and underscores, a letter first
+    Code invalid_argument: {user_name} can't be a user name: use 4 to 32 Latin letters, digits and underscores, a letter first, and no name kept back
     """
 
     declared_code = Code.INVALID_ARGUMENT
-    declared_message = (
-        "{user_name} can't be a user name: use 4 to 32 Latin letters, digits and underscores, a letter first"
-    )
+    declared_message = "{user_name} can't be a user name: use 4 to 32 Latin letters, digits and underscores, a letter first, and no name kept back"
     type_name = "sun.v1.UserNameInvalid"
     detail_type = errors_pb2.UserNameInvalid
 
