@@ -49,6 +49,8 @@ class Parts:
         return {file.stem: file.read_text("utf-8") for file in files}
 
 
+_DESCRIPTORS = 65_536
+
 Build = Callable[[Platform], App]
 Announce = Callable[[str], None]
 
@@ -132,10 +134,16 @@ def run(settings: Settings, parts: Parts, build: Build, announce: Announce) -> N
     import uvloop
 
     configure_logging(settings.log_format, settings.log_level)
-    # A connection is a file descriptor, and the soft limit is often a thousand.
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _allow_descriptors()
     uvloop.run(_serve(settings, parts, build, announce))
+
+
+def _allow_descriptors() -> None:
+    """A connection is a file descriptor, and the soft limit is often a thousand."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _serve(settings: Settings, parts: Parts, build: Build, announce: Announce) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, cast
 
@@ -58,7 +59,8 @@ class _Server(HTTPServer):
 
 def _descriptors() -> int:
     """How many files and sockets this process may have open."""
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return sys.maxsize if most == resource.RLIM_INFINITY else most
 
 
 class Gateway:
