@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import socket
@@ -12,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import pymysql
 import pytest
+import structlog
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVERS = {"mariadb": "SUN_TEST_MARIADB_URL", "cassandra": "SUN_TEST_CASSANDRA"}
@@ -73,6 +75,17 @@ def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
         report.longrepr = f"{reason} (SUN_REQUIRE_SERVERS=1: a skip is a failure)"
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """What a test configured of the process's logs ends with it."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
+    root.handlers[:] = [handler for handler in root.handlers if type(handler) is not logging.StreamHandler]
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 from google.protobuf.message import Message
@@ -14,6 +15,12 @@ from runtime.rpc.errors import Code, RpcError
 from tests.rpc.gateways import ECHO, Served, asynchronous, serving
 
 
+async def hang_up(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+
+
 async def answer(sun: Served, request: bytes) -> bytes:
     """What comes back on a connection of its own, to its end."""
     reader, writer = await asyncio.open_connection("127.0.0.1", sun.port)
@@ -21,7 +28,7 @@ async def answer(sun: Served, request: bytes) -> bytes:
     try:
         return await asyncio.wait_for(reader.read(), 10)
     finally:
-        writer.close()
+        await hang_up(writer)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +82,6 @@ async def test_a_connection_too_many_is_closed_and_the_others_go_on() -> None:
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
         reader, writer = await asyncio.open_connection("127.0.0.1", sun.port)
         assert await asyncio.wait_for(reader.read(), 10) == b""
-        writer.close()
+        await hang_up(writer)
         for _, writer in first:
-            writer.close()
+            await hang_up(writer)
