@@ -329,7 +329,10 @@ class Select(Query[list[R]]):
                     lock=lock,
                 )
 
-            statement = table.keep(key, Statement(table.name, render, read, takes=table.takes(where), short=short))
+            statement = table.keep(
+                key,
+                Statement(table.name, render, read, takes=table.takes(where), short=short, locks=bool(lock)),
+            )
         return statement, params
 
 

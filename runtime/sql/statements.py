@@ -68,7 +68,8 @@ class Statement(Generic[T]):
 
     `render` gives the text for a dialect; `takes` says what the parameters may be, in order and `repeat` times over;
     those of LIMIT and OFFSET, which come last, are not among them. `read` makes the result.
-    With `absorbs_duplicate` a UniqueViolation is no error: its result is that of no row, 0.
+    A read that `locks` rows belongs where they are written. With `absorbs_duplicate` a UniqueViolation is no error: its
+    result is that of no row, 0.
     """
 
     __slots__ = (
@@ -76,6 +77,7 @@ class Statement(Generic[T]):
         "_tests",
         "_texts",
         "absorbs_duplicate",
+        "locks",
         "read",
         "render",
         "repeat",
@@ -96,6 +98,7 @@ class Statement(Generic[T]):
         writes: bool = False,
         short: bool = False,
         absorbs_duplicate: bool = False,
+        locks: bool = False,
     ) -> None:
         self.table = table
         self.render = render
@@ -105,6 +108,7 @@ class Statement(Generic[T]):
         self.writes = writes
         self.short = short
         self.absorbs_duplicate = absorbs_duplicate
+        self.locks = locks
         self._tests = tuple(param.fits() for param in takes) * (repeat if repeat < _COLUMNWISE else 0)
         self._texts: dict[str, str] = {}
         self._encoders: dict[str, tuple[tuple[int, Convert], ...]] = {}

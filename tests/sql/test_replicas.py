@@ -72,6 +72,16 @@ def test_reads_go_to_the_replicas_in_turn(tmp_path: Path) -> None:
     asyncio.run(use())
 
 
+def test_a_read_that_locks_rows_goes_where_they_are_written(tmp_path: Path) -> None:
+    async def use() -> None:
+        db, _ = await replicated(tmp_path, Clock())
+        assert await db.run(UserDao.all().for_update()) == [ON_PRIMARY]
+        assert await db.run(UserDao.all().skip_locked()) == [ON_PRIMARY]
+        await db.close()
+
+    asyncio.run(use())
+
+
 def test_who_wrote_reads_from_the_primary_for_a_while(tmp_path: Path) -> None:
     async def use() -> None:
         clock = Clock()
