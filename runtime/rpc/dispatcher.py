@@ -205,7 +205,7 @@ class Dispatcher:
             return failure
         if isinstance(failure, Unavailable):
             self._log.warning("database unavailable", method=name, error=str(failure))
-            return RpcError(Code.UNAVAILABLE, "the database can't be reached; try again")
+            return RpcError(Code.UNAVAILABLE, "the database can't do this now; try again")
         if isinstance(failure, Conflict):
             self._log.warning("transaction conflict", method=name, error=str(failure))
             return RpcError(Code.ABORTED, "the transaction met another one; try again")

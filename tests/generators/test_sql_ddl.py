@@ -457,6 +457,9 @@ def mariadb(mariadb_url: str) -> Iterator[MariaDb]:
 def test_the_schemas_of_this_project_are_made_on_mariadb(mariadb: MariaDb, databases: tuple[ir.Database, ...]) -> None:
     for database in databases:
         mariadb.make(database)
+        mariadb.cursor.execute("SHOW TABLES")
+        made = {name for (name,) in mariadb.cursor.fetchall()}
+        assert made >= {table.name for table in database.tables}
 
 
 @pytest.mark.mariadb
