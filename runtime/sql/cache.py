@@ -342,11 +342,19 @@ class RowCache:
 
     def committed(self, changes: Iterable[Change]) -> None:
         """These writes are committed: forget what they may have changed, and publish it."""
-        told = [each for change in changes for each in invalidations(change)]
+        publish = self.publish
+        told = [each for change in changes if publish or self._concerns(change) for each in invalidations(change)]
         if told:
             self.apply(told)
-            if self.publish is not None:
-                self.publish(told)
+            if publish is not None:
+                publish(told)
+
+    def _concerns(self, change: Change) -> bool:
+        """Whether anything is kept, or on its way, that this write may have changed."""
+        tables = self._tables
+        return change.name in tables or (
+            change.table is not None and not tables.keys().isdisjoint(change.table.cascades)
+        )
 
     def doubtful(self, changes: Iterable[Change]) -> None:
         """These writes may have happened, or may happen yet: keep nothing of their tables for DOUBT_S."""
