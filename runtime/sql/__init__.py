@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from runtime.sql.dao import PAGE, Dao, Finder
 from runtime.sql.expressions import Column, Condition, NullableColumn
+from runtime.sql.messages import RowMessage
 from runtime.sql.queries import Delete, Query, Select, Update
 from runtime.sql.raw import raw, raw_write
 from runtime.sql.tables import Row, Table
@@ -18,6 +19,7 @@ __all__ = [
     "NullableColumn",
     "Query",
     "Row",
+    "RowMessage",
     "Select",
     "Table",
     "Update",
