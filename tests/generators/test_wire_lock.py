@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import sun
+from generators import row_fields, wire_lock
+from generators.diagnostics import Diagnostics
 
 COLUMNS = {
     "item_id": "BIGINT NOT NULL PRIMARY KEY",
@@ -270,3 +274,19 @@ def test_a_schema_without_tables_has_no_lock(tmp_path: Path) -> None:
     (tmp_path / "schema").mkdir()
     assert CliRunner().invoke(sun.cli, ["--project", str(tmp_path), "generate"]).exit_code == 0
     assert not (tmp_path / "schema/wire.lock").exists()
+
+
+SOUND = b"shop.rows.v1.Item 1 item_id int64\nshop.rows.v1.Item 2 title string reserved\n"
+
+
+@settings(max_examples=300)
+@given(st.binary(max_size=60) | st.text(st.sampled_from("shop.rows v1Item 0123_int64enumreserved\n#<>="), max_size=60))
+def test_a_lock_of_nonsense_is_a_diagnostic_or_a_lock(nonsense: bytes | str) -> None:
+    data = nonsense if isinstance(nonsense, bytes) else nonsense.encode()
+    diagnostics = Diagnostics()
+    lines = wire_lock.read(SOUND + data, "schema/wire.lock", diagnostics)
+    assert all(each.position.line > 2 and each.message for each in diagnostics.found)
+    if not diagnostics.found:
+        messages = row_fields.number((), lines, diagnostics)
+        assert wire_lock.read(wire_lock.render(messages).encode(), "again", diagnostics)
+        assert not diagnostics.found
