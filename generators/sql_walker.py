@@ -11,6 +11,7 @@ from generators import ir
 from generators.artifacts import Artifact, Target
 from generators.diagnostics import Diagnostics
 from generators.python_names import column_field, finder, identifier, table_class, table_module
+from generators.row_walker import message_view
 from generators.sql_ddl import ddl
 from generators.templates import render
 
@@ -148,7 +149,8 @@ def walk(schema: ir.Schema, target: Target) -> list[Artifact]:
         text = render("sql/package.py.jinja", target=target, source=source, database=database, exports=exports)
         artifacts.append(Artifact(f"{package}/__init__.py", text))
         for view in views:
-            text = render("sql/table.py.jinja", source=source, view=view)
+            message = message_view(target, database, view.table)
+            text = render("sql/table.py.jinja", source=source, view=view, message=message)
             artifacts.append(Artifact(f"{package}/{view.module}.py", text))
         artifacts += [Artifact(f"ddl/{dialect}/{database.name}.sql", ddl(database, dialect)) for dialect in DIALECTS]
     return artifacts
