@@ -82,11 +82,12 @@ class FinderView:
 
     @property
     def summary(self) -> str:
+        origin = docstring(self.origin)
         if self.unique:
-            return f"The row of this key. Generated from {self.origin}."
+            return f"The row of this key. Generated from {origin}."
         ways = ", ".join(f"`{each.name}`" for each in self.order)
         kept = " Kept in the row cache." if self.cached else ""
-        return f"A page ordered by {ways}: see `sql.Finder.page`. Generated from {self.origin}.{kept}"
+        return f"A page ordered by {ways}: see `sql.Finder.page`. Generated from {origin}.{kept}"
 
 
 def _key_type(fields: tuple[FieldView, ...]) -> str:
@@ -111,7 +112,17 @@ class TableView:
 
     @property
     def summary(self) -> str:
-        return docstring(self.table.comment) or f"A row of `{self.database}.{self.table.name}`."
+        return docstring(self.table.comment) or f"A row of `{self.database}.{self.title}`."
+
+    @property
+    def title(self) -> str:
+        """The table's name, for docstrings."""
+        return docstring(self.table.name)
+
+    @property
+    def origin(self) -> str:
+        """Where `get` comes from, for docstrings."""
+        return docstring(self.finders[0].origin)
 
     @property
     def key_type(self) -> str:
@@ -174,8 +185,12 @@ def check(schema: ir.Schema, diagnostics: Diagnostics) -> None:
 
 def _check_table(table: ir.Table, enums: set[str], diagnostics: Diagnostics) -> None:
     fields: dict[str, str] = {}
+    row = table_class(table.name)
     for column in table.columns:
         name = column_field(column.name)
+        if name == row:
+            text = f"column {column.name} and the row class of {table.name} both become {row} in Python: rename one"
+            diagnostics.error(column.position, "name-clash", text)
         other = fields.setdefault(name, column.name)
         if other != column.name:
             text = f"columns {other} and {column.name} of {table.name} both become the Python name {name}: rename one"
@@ -211,8 +226,8 @@ def _enums(file: ir.ProtoFile) -> list[ir.Enum]:
 
 def docstring(text: str) -> str:
     """`text` as it can stand between triple quotes."""
-    escaped = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"').strip()
-    return f'{escaped[:-1]}\\"' if escaped.endswith('"') else escaped
+    escaped = text.strip().replace("\\", "\\\\")
+    return escaped.replace('"', '\\"') if '"""' in escaped or escaped.endswith('"') else escaped
 
 
 def _columns(key: ir.Key) -> list[str]:
