@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from generators import ir
 from generators.sql_expressions import BadExpression, parse
-from generators.sql_types import BadType, column_type, portable_collation
+from generators.sql_types import CHARSETS, BadType, column_type, portable_collation
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -27,6 +27,7 @@ _CASTS = {
     **{name: name for name in ("CHAR", "NCHAR", "BINARY", "DECIMAL", "DATE", "DATETIME", "TIME", "DOUBLE", "FLOAT")},
     "BIGINT": "BIGINT",  # SIGNED
     "UBIGINT": "BIGINT",  # UNSIGNED
+    "CHARACTER_SET": "CHAR",  # … CHARACTER SET …
 }
 
 
@@ -61,6 +62,11 @@ def type_of(node: exp.Expr, columns: Columns) -> ir.Type | None:
 def is_literal(node: exp.Expr) -> bool:
     """Whether this is a string as written, which has no collation of its own."""
     return type(node).__name__ in ("Literal", "Introducer")
+
+
+def count_of(node: exp.Expr) -> int | None:
+    """A whole number as written, without a sign; None for anything else."""
+    return int(node.name) if type(node).__name__ == "Literal" and node.name.isdecimal() else None
 
 
 def merged(nodes: Iterable[exp.Expr], columns: Columns) -> ir.Type | None:
@@ -102,15 +108,23 @@ def _literal(node: exp.Expr, _: Columns) -> ir.Type | None:
 
 
 def _number(node: exp.Expr, columns: Columns) -> ir.Type | None:
-    """Of arithmetic: whole numbers give BIGINT, UNSIGNED where one is; of decimals the digits are not followed."""
+    """Of arithmetic: whole numbers give BIGINT, others DOUBLE; of decimals the digits are not followed."""
     types = [type_of(node.args[name], columns) for name in ("this", "expression") if node.args.get(name) is not None]
     if len(types) == 1 and isinstance(types[0], ir.Decimal):
         return types[0]
     if all(isinstance(found, ir.Int | ir.Bool | ir.Year) for found in types):
-        signed = all(getattr(found, "signed", True) for found in types)
-        # A difference below zero is an error or not as the session's mode says, so MariaDB keeps none.
-        return None if type(node).__name__ in ("Sub", "Neg") and not signed else ir.Int(64, signed)
-    return ir.Float(64) if all(isinstance(found, ir.Float) for found in types) else None
+        return _whole(node, columns)
+    return ir.Float(64) if all(isinstance(found, ir.Int | ir.Bool | ir.Float) for found in types) else None
+
+
+def _whole(node: exp.Expr, columns: Columns) -> ir.Int | None:
+    """BIGINT, or UNSIGNED. There a result below zero is an error on servers, and none on SQLite."""
+    parts = [node.args[name] for name in ("this", "expression") if node.args.get(name) is not None]
+    counted = [part for part in parts if count_of(part) is None]
+    signs = {getattr(type_of(part, columns), "signed", True) for part in counted} or {True}
+    if len(signs) > 1 or (False in signs and type(node).__name__ in ("Sub", "Neg")):
+        return None
+    return ir.Int(64, signed=True in signs)
 
 
 def _same_text(node: exp.Expr, columns: Columns) -> ir.Type | None:
@@ -126,9 +140,10 @@ def _part(node: exp.Expr, columns: Columns) -> ir.Type | None:
     length = node.args.get("length") or node.args.get("expression")
     if not isinstance(found, ir.Text) or length is None:
         return found
-    if not length.name.isdecimal() or int(length.name) == 0:
+    most = count_of(length)
+    if not most:
         return None
-    most = int(length.name) if found.max_length is None else min(int(length.name), found.max_length)
+    most = most if found.max_length is None else min(most, found.max_length)
     return ir.Text(most, collation=found.collation)
 
 
@@ -151,9 +166,10 @@ def _digits(number: ir.Int) -> ir.Text:
 
 def _cast(node: exp.Expr, columns: Columns) -> ir.Type | None:
     to: Any = node.args["to"]
-    name = _CASTS.get(to.this.name if hasattr(to.this, "name") else str(to.this))
+    name = _CASTS.get(getattr(to.this, "name", ""))
     numbers = [int(part.name) for part in to.expressions if part.name.isdecimal()]
-    if name is None or len(numbers) < len(to.expressions):
+    charset = to.args.get("kind")
+    if name is None or len(numbers) < len(to.expressions) or (charset and charset.name.lower() not in CHARSETS):
         return None
     if name in ("CHAR", "NCHAR", "BINARY"):
         if not numbers:

@@ -70,7 +70,7 @@ def _backward(database: str, table: ir.Table, key: ir.ForeignKey, home: str) -> 
 
 
 def serving_key(table: ir.Table, columns: Sequence[str]) -> ir.Key | None:
-    """The index by which rows with these values are found: that of the primary key, or the first that begins with them."""
+    """The index by which rows with these values are found: the primary key's, or the first that begins with them."""
     keys = [*([table.primary_key] if table.primary_key else []), *table.keys]
     for key in keys:
         leading = key.parts[: len(columns)]
@@ -100,7 +100,7 @@ def order(table: ir.Table, columns: Sequence[str]) -> tuple[str, ...]:
 
 
 def cascades(found: Sequence[Reference]) -> dict[str, tuple[str, ...]]:
-    """By table, `database.table`, the sorted names of those whose rows its DELETE and UPDATE may change by foreign keys."""
+    """The tables whose rows a DELETE or UPDATE of a table may change by foreign keys, by the table, all `sun.post`."""
     starts = {(reference.target_database, reference.target.name): reference.target for reference in found}
     changed: dict[str, tuple[str, ...]] = {}
     for (database, name), table in starts.items():

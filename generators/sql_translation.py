@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from generators import ir
-from generators.sql_expression_types import Columns, is_literal, type_of
+from generators.sql_expression_types import Columns, count_of, is_literal, type_of
 from generators.sql_expressions import BadExpression, given, parse, shown, sqlite_string
 from generators.sql_types import BadConstant, constant, microseconds
 
@@ -227,8 +227,8 @@ class _TypedTranslator(_Translator):
 
     def is_text(self, node: exp.Expr) -> bool:
         start = node.args.get("start")
-        counted = start is None or (start.name.isdecimal() and int(start.name) > 0)
-        return isinstance(self.type(node.args["this"]), ir.Text | ir.Choice) and counted
+        counted = start is None or count_of(start)
+        return isinstance(self.type(node.args["this"]), ir.Text | ir.Choice) and bool(counted)
 
     def is_arithmetic(self, node: exp.Expr) -> bool:
         found = self.type(node)
@@ -245,7 +245,7 @@ class _TypedTranslator(_Translator):
     def never_negative(self, node: exp.Expr) -> bool:
         found = self.type(node)
         unsigned = isinstance(found, ir.Int) and not found.signed
-        return unsigned or (_kind(node) == "Literal" and isinstance(found, ir.Int))
+        return unsigned or count_of(node) is not None
 
     # operands
 
@@ -353,7 +353,9 @@ class _TypedTranslator(_Translator):
 
     def cast(self, node: exp.Expr) -> str:
         _only(node, "this", "to", "_type")
-        value = node.args["this"]
+        value, charset = node.args["this"], node.args["to"].args.get("kind")
+        if charset is not None and not charset.name.lower().startswith("utf8"):
+            raise _refuse(node)
         was, becomes = self.type(value), self.type(node)
         match was, becomes:
             case _, ir.Date() | ir.DateTime() | ir.Time() if is_literal(value):

@@ -32,6 +32,8 @@ class Table(Generic[R]):
 
     For code that looks at tables: `name` is `sun.post`, `path` the database and the table, `names` the columns' names
     in the schema and `fields` those in Python; `primary_key` and `unique` give schema names.
+    `hidden` are columns that stand for expressions in keys: rows are found by them and don't have them.
+    `cascades` names the tables, `sun.post`, whose rows a DELETE or UPDATE here may change by foreign keys.
     """
 
     def __init__(
@@ -43,6 +45,8 @@ class Table(Generic[R]):
         *,
         primary_key: Sequence[AnyColumn[R, Any]] = (),
         unique: dict[str, Sequence[AnyColumn[R, Any]]] | None = None,
+        hidden: Sequence[AnyColumn[R, Any]] = (),
+        cascades: tuple[str, ...] = (),
     ) -> None:
         self.path = (database, name)
         self.name = f"{database}.{name}"
@@ -54,7 +58,8 @@ class Table(Generic[R]):
         self.auto = next((column.name for column in columns if column.auto), None)
         self.all_plain = all(column.writable and not column.auto for column in columns)
         self.fields: tuple[str, ...] = cast("type[msgspec.Struct]", row).__struct_fields__
-        self._by_name = {column.name: column for column in columns}
+        self.cascades = cascades
+        self._by_name = {column.name: column for column in (*columns, *hidden)}
         self._by_field = dict(zip(self.fields, columns, strict=True))
         self._statements: dict[tuple[Any, ...], Statement[Any]] = {}
         self._decoders: dict[str, tuple[Convert | None, ...] | None] = {}
