@@ -5,7 +5,8 @@ constraints named `type.<column>`. Text compares by code point (`utf8mb4_bin`) u
 SQLite compares a `_ci` column with NOCASE, which knows ASCII letters only. Differences that remain: MariaDB ignores
 blanks at the end of a text it compares, pads BINARY with zeros, and cuts digits of a second that a column can't hold;
 SQLite holds integers up to 2^63-1, also in an unsigned column, and has no FULLTEXT keys; its LOWER and UPPER change
-ASCII letters only.
+ASCII letters only. A CHECK, a default or a key for speed whose expression SQLite lacks is left out there, with a note;
+where that would change what rows hold or which are unique, it is an error.
 """
 
 from __future__ import annotations

@@ -61,12 +61,13 @@ def type_of(node: exp.Expr, columns: Columns) -> ir.Type | None:
 
 def is_literal(node: exp.Expr) -> bool:
     """Whether this is a string as written, which has no collation of its own."""
-    return type(node).__name__ in ("Literal", "Introducer")
+    return type(node).__name__ == "Introducer" or bool(node.args.get("is_string"))
 
 
 def count_of(node: exp.Expr) -> int | None:
     """A whole number as written, without a sign; None for anything else."""
-    return int(node.name) if type(node).__name__ == "Literal" and node.name.isdecimal() else None
+    is_number = type(node).__name__ == "Literal" and not is_literal(node)
+    return int(node.name) if is_number and node.name.isdecimal() else None
 
 
 def merged(nodes: Iterable[exp.Expr], columns: Columns) -> ir.Type | None:
@@ -79,11 +80,16 @@ def merged(nodes: Iterable[exp.Expr], columns: Columns) -> ir.Type | None:
         return types[0]
     if all(isinstance(found, ir.Int | ir.Bool) for found in types):
         return ir.Int(64, signed=any(getattr(found, "signed", True) for found in types))
-    temporal = {found for found in types if isinstance(found, ir.Date | ir.DateTime | ir.Time)}
-    others = [node for node, found in parts if found not in temporal]
-    if len(temporal) == 1 and all(map(is_literal, others)):
-        return temporal.pop()
+    exact = {found for found in types if isinstance(found, ir.Date | ir.DateTime | ir.Time | ir.Decimal)}
+    if len(exact) == 1:
+        (kind,) = exact
+        return kind if all(found == kind or _becomes(node, kind) for node, found in parts) else None
     return _text(parts)
+
+
+def _becomes(node: exp.Expr, kind: ir.Type) -> bool:
+    """Whether a constant is written that becomes one of this type."""
+    return count_of(node) is not None if isinstance(kind, ir.Decimal) else is_literal(node)
 
 
 def _text(parts: Iterable[tuple[exp.Expr, ir.Type | None]]) -> ir.Text | None:
@@ -132,6 +138,11 @@ def _same_text(node: exp.Expr, columns: Columns) -> ir.Type | None:
     if isinstance(found, ir.Choice):
         return ir.Text(max(map(len, found.values)) or 1)
     return replace(found, fixed=False) if isinstance(found, ir.Text) else None
+
+
+def _unbounded(found: ir.Type | None) -> ir.Type | None:
+    """A text of unknown length."""
+    return replace(found, max_length=None) if isinstance(found, ir.Text) else None
 
 
 def _part(node: exp.Expr, columns: Columns) -> ir.Type | None:
@@ -218,6 +229,7 @@ _TYPES: dict[str, Callable[[exp.Expr, Columns], ir.Type | None]] = {
     "Trim": _same_text,
     "Substring": _part,
     "Left": _part,
+    "Replace": lambda node, columns: _unbounded(_same_text(node, columns)),
     "Concat": _concat,
     "Length": lambda node, columns: ir.Int(32),
     "Year": lambda node, columns: ir.Int(32),

@@ -288,8 +288,9 @@ def _check_loaders(schema: ir.Schema, diagnostics: Diagnostics) -> None:
             what = f"foreign key {key.name} of {reference.table.name}"
             other = taken[database, table].setdefault(name, what)
             if other != what:
-                text = f"{what} and {other} both become the Python name {name} of {table}: rename one"
+                text = f"{what} and {other} both become {table_class(table)}Dao.{name}: rename one"
                 diagnostics.error(key.position, "name-clash", text)
+                break
 
 
 def _names(table: ir.Table, referred: frozenset[str]) -> dict[str, str]:

@@ -42,8 +42,9 @@ async def create(db: Database, ddl: Mapping[str, str]) -> None:
 
 
 # The database's name in a foreign key to another one. It stands at a line's start, where no string does.
+_NAME = "`(?:[^`]|``)*+`"
 _ELSEWHERE = re.compile(
-    r"(^ *CONSTRAINT `(?:[^`]|``)*` FOREIGN KEY \((?:`(?:[^`]|``)*`|[ ,])*\) REFERENCES `)(?=[a-z0-9_]+`\.`)", re.MULTILINE
+    rf"(^ *CONSTRAINT {_NAME} FOREIGN KEY \({_NAME}(?:, {_NAME})*+\) REFERENCES `)(?=[a-z0-9_]+`\.`)", re.MULTILINE
 )
 
 

@@ -542,7 +542,7 @@ case when i > 0 then v else 'none' end = 'none'
 case i when 5 then 1 else 2 end = 1
 if(yes, v, 'no') = 'no'
 nullif(i, 5) is null
-cast(i as char(3)) = '-5'
+cast(i as char(11)) = '-5'
 cast(i as signed) = 5
 cast(v as char(2)) = 'B_'
 """
@@ -572,6 +572,10 @@ concat(f, 'x') = 'x'
 substring(v, -2) = '12'
 cast(v as signed) = 5
 cast(f as char(9)) = '1.5'
+cast(i as char(3)) = '-5'
+at > 0
+coalesce(at, 0) is null
+d = '10'
 json_valid(v)
 f % 2 = 1
 i is not true and v is true

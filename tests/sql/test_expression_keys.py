@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pymysql
 import pytest
 
 from runtime import sql
 from runtime.sql.diff import differences
+from runtime.sql.engines.mysql import translate
 from runtime.sql.errors import CheckViolation, ConstraintViolation, InvalidValue, UniqueViolation
+from runtime.sql.urls import MysqlUrl, parse_url
 from tests.sql.built import Built, Store, opened
 
 NOON = datetime.datetime.fromisoformat("2024-05-01 12:00:00")
@@ -223,3 +226,21 @@ def test_another_expression_is_a_difference(store: Store, built: Built) -> None:
     changed = {name: text.replace("% 10", "% 11") for name, text in scripts.items()}
     lines = store.wait(differences(store.db, store.url, changed))
     assert [line.partition(":")[0] for line in lines] == ["shop.account"]
+
+
+@pytest.mark.parametrize(
+    ("number", "reason", "kind", "named"),
+    [
+        (3819, "Check constraint 'fair_price' is violated.", CheckViolation, "fair_price"),
+        (4025, "CONSTRAINT `fair_price` failed for `x_shop`.`booking`", CheckViolation, "fair_price"),
+        (4025, "CONSTRAINT `booking.extra` failed for `x_shop`.`booking`", InvalidValue, "booking.extra"),
+    ],
+)
+def test_a_broken_check_is_told_from_a_broken_type_in_each_servers_words(
+    number: int, reason: str, kind: type[Exception], named: str
+) -> None:
+    url = parse_url("mysql://u:p@host/")
+    assert isinstance(url, MysqlUrl)
+    found = translate(url, pymysql.err.OperationalError(number, reason), "shop.booking")
+    assert type(found) is kind
+    assert named in str(found)
