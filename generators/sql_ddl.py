@@ -423,7 +423,8 @@ class _SqliteTable:
         """What a server makes by itself, so that a row goes without a look at every row that may point to it."""
         made: set[tuple[str, ...]] = set()
         for key in self.table.foreign_keys:
-            if serving_key(self.table, key.columns) is None and key.columns not in made:
+            served = serving_key(self.table, key.columns)
+            if (served is None or served in self.left_out) and key.columns not in made:
                 made.add(key.columns)
                 name = _quotes(f"{self.name}.{key.name}.reference")
                 columns = ", ".join(_quotes(column) for column in key.columns)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from generators import ir
 from generators.python_names import identifier
 
-_ID = re.compile(r"_id|(?<=[a-z0-9])(?:Id|ID)")
+_ID = re.compile(r"(?:_(?:id|Id|ID)|(?<=[a-z0-9])(?:Id|ID))\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,33 +34,33 @@ class Reference:
 
 
 def references(schema: ir.Schema) -> list[Reference]:
-    """The foreign keys of a schema, in order; of those that say the same, the first. Those to nowhere are left out."""
+    """The foreign keys of a schema that have loaders, in order: of those that say the same, the first."""
+    found: dict[tuple[object, ...], Reference] = {}
+    for each in _references(schema):
+        ends = (each.database, each.table.name, each.target_database, each.target.name)
+        found.setdefault((*ends, each.key.columns, each.key.target_columns), each)
+    return list(found.values())
+
+
+def _references(schema: ir.Schema) -> Iterator[Reference]:
+    """Every foreign key in order; those to tables that were refused are left out."""
     tables = {(database.name, table.name): table for database in schema.databases for table in database.tables}
-    found: list[Reference] = []
     for (database, _), table in tables.items():
-        seen: set[tuple[object, ...]] = set()
         for key in table.foreign_keys:
             home = key.target_database or database
             target = tables.get((home, key.target_table))
-            meaning = (key.columns, home, key.target_table, key.target_columns)
-            if target is not None and meaning not in seen:
-                seen.add(meaning)
+            if target is not None:
                 names = _forward(table, key), _backward(database, table, key, home)
-                found.append(Reference(database, table, key, home, target, *names))
-    return found
+                yield Reference(database, table, key, home, target, *names)
 
 
 def _forward(table: ir.Table, key: ir.ForeignKey) -> str:
     """`author_id` → `author_of`; where columns serve several keys, or say no more than `id`, the target's name."""
     targets = {other.target_table for other in table.foreign_keys if other.columns == key.columns}
-    words = [column[: match.start()] if (match := _suffix(column)) else column for column in key.columns]
+    words = [_ID.sub("", column) for column in key.columns]
     if len(targets) > 1 or any(word.lower() in ("", "id") for word in words):
         words = [key.target_table]
     return identifier(f"{'_and_'.join(words)}_of", "c")
-
-
-def _suffix(column: str) -> re.Match[str] | None:
-    return next((match for match in _ID.finditer(column) if match.end() == len(column)), None)
 
 
 def _backward(database: str, table: ir.Table, key: ir.ForeignKey, home: str) -> str:
@@ -99,8 +99,9 @@ def order(table: ir.Table, columns: Sequence[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def cascades(found: Sequence[Reference]) -> dict[str, tuple[str, ...]]:
+def cascades(schema: ir.Schema) -> dict[str, tuple[str, ...]]:
     """The tables whose rows a DELETE or UPDATE of a table may change by foreign keys, by the table, all `sun.post`."""
+    found = list(_references(schema))
     starts = {(reference.target_database, reference.target.name): reference.target for reference in found}
     changed: dict[str, tuple[str, ...]] = {}
     for (database, name), table in starts.items():

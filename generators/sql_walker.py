@@ -234,7 +234,7 @@ def walk(schema: ir.Schema, target: Target) -> list[Artifact]:
     }
     artifacts.append(Artifact("sql/__init__.py", render("sql/databases.py.jinja", target=target, tables=tables)))
     found = references(schema)
-    changed = cascades(found)
+    changed = cascades(schema)
     for database in (database for database in schema.databases if database.tables):
         source = database.file
         views = [

@@ -1007,7 +1007,10 @@ CREATE TABLE post (
   e ENUM('a','b') DEFAULT 'a', s SET('x','y') DEFAULT 'x,y', j JSON DEFAULT ('{}'), d DATE DEFAULT '2020-01-01',
   n INT AS (kind + 1) STORED, t TEXT, w VARCHAR(9) DEFAULT (lower('A')),
   at DATETIME(3) DEFAULT CURRENT_TIMESTAMP(3) ON UPDATE CURRENT_TIMESTAMP(3),
+  back BIGINT NULL REFERENCES post (post_id) ON DELETE SET NULL CONSTRAINT sound CHECK (kind IN (1, 2)),
   PRIMARY KEY (post_id), UNIQUE KEY u (kind DESC, t(10)), KEY (raw, e), FULLTEXT KEY f (t),
+  UNIQUE KEY low ((lower(w)), (if(at IS NULL, 1, NULL))), KEY far ((CAST(j->>'$.a' AS CHAR(9)) COLLATE utf8mb4_bin)),
+  CHECK (d >= '2020-01-01' AND w LIKE 'a%' OR `odd ``%` BETWEEN 1 AND 2.5) NOT ENFORCED, CHECK (length(t) > 0),
   CONSTRAINT fk FOREIGN KEY (post_id) REFERENCES post (post_id) ON DELETE CASCADE
 ) COMMENT='x';
 """
