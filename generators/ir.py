@@ -208,10 +208,11 @@ class ForeignKey:
 
 @dataclass(frozen=True, slots=True)
 class CacheRule:
-    """`-- sun: cache ttl=6h max=10000`."""
+    """`-- sun: cache ttl=6h max=10000 lists=post_by_user`."""
 
     ttl_ms: int
     max_rows: int | None = None
+    lists: tuple[str, ...] = ()  # names of keys, `PRIMARY` for the leading part of the primary key
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,6 +358,27 @@ class ProtoFile:
     comment: str = ""
 
 
+# --- rows as messages -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RowField:
+    """What a number in the messages of a table's rows stands for, or stood for once: then it is `reserved`."""
+
+    number: int
+    name: str  # protobuf's
+    type: str  # as in `schema/wire.lock`: int64, `repeated string`, `enum sun.v1.PostType`
+    reserved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RowMessage:
+    """The numbers of one table's rows. All fields of a table that is gone are reserved."""
+
+    full_name: str  # sun.rows.v1.Post
+    fields: tuple[RowField, ...]  # by number
+
+
 # --- the whole -------------------------------------------------------------------------------------------------------
 
 
@@ -364,12 +386,14 @@ class ProtoFile:
 class Schema:
     """Everything a target's walkers see.
 
-    `imported` are proto files of other targets (the framework's), by import name.
+    `imported` are proto files of other targets (the framework's), by import name; `rows` is what `schema/wire.lock`
+    has to say.
     """
 
     databases: tuple[Database, ...] = ()
     protos: tuple[ProtoFile, ...] = ()
     imported: tuple[ProtoFile, ...] = ()
+    rows: tuple[RowMessage, ...] = ()
 
 
 def to_json(value: Any) -> Any:

@@ -12,6 +12,7 @@ from generators import ir
 from generators.artifacts import Artifact, Target
 from generators.diagnostics import Diagnostics
 from generators.python_names import DAO_NAMES, column_field, finder, identifier, table_class, table_module
+from generators.row_walker import message_view
 from generators.sql_ddl import ddl, is_computed
 from generators.sql_references import Reference, cascades, order, references
 from generators.sql_tables import hidden_column, target_key
@@ -66,7 +67,9 @@ class FinderView:
     fields: tuple[FieldView, ...]
     order: tuple[FieldView, ...]
     unique: bool
+    key: str  # the key's name in the schema, PRIMARY for the primary key
     origin: str  # KEY post_by_user (user_id, post_id)
+    cached: bool = False  # its pages are kept in the row cache
     many: str | None = None  # the method that finds the rows of many keys
 
     @property
@@ -100,7 +103,8 @@ class FinderView:
         if self.unique:
             return f"The row of this key. Generated from {self.origin}."
         ways = ", ".join(f"`{each.name}`" for each in self.order)
-        return f"A page ordered by {ways}: see `sql.Finder.page`. Generated from {self.origin}."
+        kept = " Kept in the row cache." if self.cached else ""
+        return f"A page ordered by {ways}: see `sql.Finder.page`. Generated from {self.origin}.{kept}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +222,14 @@ class TableView:
         return tuple(sorted(found, key=lambda other: (other.module or "", other.row)))
 
     @property
+    def cache(self) -> str | None:
+        """The arguments of the rule of the row cache."""
+        rule = self.table.cache
+        if rule is None:
+            return None
+        return f"ttl_ms={rule.ttl_ms}" + (f", max_rows={rule.max_rows}" if rule.max_rows is not None else "")
+
+    @property
     def names(self) -> tuple[str, ...]:
         return (self.row, f"{self.row}Dao", f"{self.row}Update")
 
@@ -248,7 +260,8 @@ def walk(schema: ir.Schema, target: Target) -> list[Artifact]:
         text = render("sql/package.py.jinja", target=target, source=source, database=database, exports=exports)
         artifacts.append(Artifact(f"{package}/__init__.py", text))
         for view in views:
-            text = render("sql/table.py.jinja", source=source, view=view)
+            message = message_view(target, database, view.table)
+            text = render("sql/table.py.jinja", source=source, view=view, message=message)
             artifacts.append(Artifact(f"{package}/{view.module}.py", text))
         artifacts += [Artifact(f"ddl/{dialect}/{database.name}.sql", ddl(database, dialect)) for dialect in DIALECTS]
     return artifacts
@@ -322,6 +335,13 @@ def _check_table(table: ir.Table, enums: set[str], diagnostics: Diagnostics) -> 
             rival = f"key {other}" if other != key.name else f"column {fields[name]}"
             text = f"key {key.name} of {table.name} and {rival} both become the Python name {name}: rename one"
             diagnostics.error(key.position, "name-clash", text)
+    # What an expression finds can't be told from the rows, so it is not cached.
+    paged = {name for name, each, unique in _found(table) if not unique and len(_columns(each)) == len(each.parts)}
+    for name in table.cache.lists if table.cache is not None else ():
+        if name not in paged:
+            known = f"those with lists are {', '.join(sorted(paged))}" if paged else "no key of it gives lists"
+            text = f"`cache lists={name}`: {table.name} has no such key whose finder gives a list; {known}"
+            diagnostics.error(table.position, "bad-directive", text)
 
 
 def _enums(file: ir.ProtoFile) -> list[ir.Enum]:
@@ -394,7 +414,7 @@ class _Links:
         self.fields = fields
         self.package = f"{target.package}.sql"
         row = table_class(table.name)
-        own = {row, *(f"{row}{suffix}" for suffix in ("Dao", "Update", "Values", "Amounts"))}
+        own = {row, *(f"{row}{suffix}" for suffix in ("Dao", "Update", "Values", "Amounts", "Message"))}
         self.taken = own | {view.name for view in fields.values()}  # the body of the DAO sees its columns first
 
     def loader(self, reference: Reference) -> LoaderView:
@@ -441,32 +461,19 @@ def _fields_of(table: ir.Table, columns: tuple[str, ...]) -> tuple[FieldView, ..
     return tuple(_field(table.column(name)) for name in columns)
 
 
-def _finders(
-    table: ir.Table, fields: dict[str, FieldView], key: tuple[FieldView, ...], referred: frozenset[str] = frozenset()
-) -> list[FinderView]:
-    found: list[FinderView] = []
+def _found(table: ir.Table) -> list[tuple[str, ir.Key, bool]]:
+    """The keys from which finders follow: the name in the schema, the key, and whether it finds one row."""
+    found: list[tuple[str, ir.Key, bool]] = []
     if table.primary_key is not None:
-        origin = f"PRIMARY KEY ({', '.join(_columns(table.primary_key))})"
-        found.append(FinderView("get", key, (), unique=True, origin=origin))
-    for each in table.keys:
-        if each.kind != "btree" or not is_computed(table, each):
-            continue
-        name = finder(table.name, each.name, _columns(each))
-        columns = tuple(_key_fields(each, name, fields))
-        whole = all(part.prefix is None for part in each.parts)
-        kind = "UNIQUE KEY" if each.unique else "KEY"
-        shown = ", ".join(part.column or f"({part.expression})" for part in each.parts)
-        origin = docstring(f"{kind} {each.name} ({shown})")
-        if each.unique and whole:
-            many = f"{name}_many" if each.name in referred else None
-            found.append(FinderView(name, columns, (), unique=True, origin=origin, many=many))
-        else:
-            found.append(_page(name, columns, key, origin))
+        found.append(("", table.primary_key, True))
+    found += [
+        (each.name, each, each.unique and all(part.prefix is None for part in each.parts))
+        for each in table.keys
+        if each.kind == "btree" and is_computed(table, each)
+    ]
     # The leading part of a composite primary key is an index too.
-    if len(key) > 1 and table.primary_key is not None:
-        name = identifier("by_" + "_and_".join(each.name for each in key[:-1]), "by")
-        if all(name != other.name for other in found) and name not in fields:
-            found.append(_page(name, key, key, f"PRIMARY KEY ({', '.join(_columns(table.primary_key))})"))
+    if table.primary_key is not None and len(table.primary_key.parts) > 1:
+        found.append(("PRIMARY", table.primary_key, False))
     return found
 
 
@@ -485,7 +492,44 @@ def _key_fields(key: ir.Key, finder: str, fields: dict[str, FieldView]) -> Itera
         yield replace(_field(column), name=name, hidden=f"_{finder}__{place + 1}")
 
 
-def _page(name: str, columns: tuple[FieldView, ...], key: tuple[FieldView, ...], origin: str) -> FinderView:
+def _finders(
+    table: ir.Table, fields: dict[str, FieldView], key: tuple[FieldView, ...], referred: frozenset[str] = frozenset()
+) -> list[FinderView]:
+    found: list[FinderView] = []
+    cached = table.cache.lists if table.cache is not None else ()
+    for key_name, each, unique in _found(table):
+        origin = docstring(f"{_kind(each)} ({', '.join(part.column or f'({part.expression})' for part in each.parts)})")
+        if key_name == "":
+            found.append(FinderView("get", key, (), True, key_name, origin))
+        elif key_name == "PRIMARY":
+            name = identifier("by_" + "_and_".join(each.name for each in key[:-1]), "by")
+            if all(name != other.name for other in found) and name not in fields:
+                found.append(_page(name, key, key, key_name, origin, cached))
+        else:
+            name = finder(table.name, each.name, _columns(each))
+            columns = tuple(_key_fields(each, name, fields))
+            if unique:
+                many = f"{name}_many" if each.name in referred else None
+                found.append(FinderView(name, columns, (), True, key_name, origin, many=many))
+            else:
+                found.append(_page(name, columns, key, key_name, origin, cached))
+    return found
+
+
+def _kind(key: ir.Key) -> str:
+    if key.name == "PRIMARY":
+        return "PRIMARY KEY"
+    return f"{'UNIQUE KEY' if key.unique else 'KEY'} {key.name}"
+
+
+def _page(
+    name: str,
+    columns: tuple[FieldView, ...],
+    key: tuple[FieldView, ...],
+    key_name: str,
+    origin: str,
+    cached: tuple[str, ...],
+) -> FinderView:
     """The last column orders the page and the primary key settles ties.
 
     A single or nullable column is compared instead.
@@ -496,7 +540,7 @@ def _page(name: str, columns: tuple[FieldView, ...], key: tuple[FieldView, ...],
     else:
         equal, order = columns[:-1], (last,)
     order += tuple(each for each in key if each not in columns)
-    return FinderView(name, equal, order, unique=False, origin=origin)
+    return FinderView(name, equal, order, False, key_name, origin, cached=key_name in cached)
 
 
 def _field(column: ir.Column) -> FieldView:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import shutil
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ class Built:
     def __init__(self, case: str, folder: Path, patch: pytest.MonkeyPatch) -> None:
         self.package = f"built_{case}"
         self.folder = folder
-        (folder / "schema").symlink_to(GOLDEN / case / "schema")
+        shutil.copytree(GOLDEN / case / "schema", folder / "schema")
         generate(Source(folder, "schema", self.package, self.package, ()))
         patch.syspath_prepend(str(folder))
         for module in [module for module in sys.modules if module.partition(".")[0] == self.package]:

@@ -109,6 +109,16 @@ def test_rows_are_found_by_the_value_of_an_expression(shop: Any, store: Store) -
     assert store.run(dao.by_value(21, 1)) == [rows[1], rows[0]]
 
 
+def test_what_an_expression_finds_is_not_kept_in_the_row_cache(shop: Any, store: Store) -> None:
+    dao = shop.AccountDao
+    store.run(dao.insert(account(shop, 1, email="Ada@x.org")))
+    assert store.run(dao.by_email("ada@x.org", 1)).account_id == 1
+    store.run(dao.update(dao.account_id == 1).set(email="Bob@x.org"))
+    assert store.run(dao.by_email("ada@x.org", 1)) is None
+    assert store.run(dao.by_email("bob@x.org", 1)) == store.run(dao.get(1))
+    assert [place.name for place in dao.table.places] == ["account_id"]
+
+
 def test_the_value_of_an_expression_is_held_to_its_type(shop: Any, store: Store) -> None:
     with pytest.raises(InvalidValue, match="account_by_day#1"):
         store.run(shop.AccountDao.by_day("2024-05-01"))

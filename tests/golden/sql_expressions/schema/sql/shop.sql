@@ -1,5 +1,6 @@
 -- Keys on expressions, and CHECKs.
 
+-- sun: cache ttl=1m
 CREATE TABLE account (
   account_id BIGINT NOT NULL,
   email      VARCHAR(100) NOT NULL,

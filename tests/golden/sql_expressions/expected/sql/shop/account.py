@@ -25,6 +25,7 @@ class Account(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.shop.rows.v1.account_pb2 import Account as AccountMessage
 
     class AccountValues(t.TypedDict, total=False):
         """What `AccountUpdate.set` takes."""
@@ -103,6 +104,7 @@ class AccountDao(sql.Dao[Account]):
             "account_by_name": [tenant_id, _by_name__2],
         },
         hidden=[_by_email__1, _by_email__2, _by_name__2, _by_day__1, _by_about__1, _by_value__2],
+        cache=sql.CacheRule(ttl_ms=60000),
     )
 
     _get = sql.Finder(table, [account_id])
@@ -194,3 +196,15 @@ class AccountDao(sql.Dao[Account]):
     def delete(cls, *conditions: sql.Condition[Account], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.shop.rows.v1.account_pb2", "Account")
+
+    @classmethod
+    def to_message(cls, row: Account) -> AccountMessage:
+        """The row as protobuf's `Account`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: AccountMessage) -> Account:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

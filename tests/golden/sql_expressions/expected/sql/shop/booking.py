@@ -25,6 +25,7 @@ class Booking(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.shop.rows.v1.booking_pb2 import Booking as BookingMessage
 
     class BookingValues(t.TypedDict, total=False):
         """What `BookingUpdate.set` takes."""
@@ -110,3 +111,15 @@ class BookingDao(sql.Dao[Booking]):
     def delete(cls, *conditions: sql.Condition[Booking], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.shop.rows.v1.booking_pb2", "Booking")
+
+    @classmethod
+    def to_message(cls, row: Booking) -> BookingMessage:
+        """The row as protobuf's `Booking`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: BookingMessage) -> Booking:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -8,11 +8,6 @@ import typing as t
 from runtime import sql
 from runtime.sql import types
 
-if t.TYPE_CHECKING:
-    from generated.sql.shop.newsletter import Newsletter
-    from generated.sql.shop.purchase import Purchase
-    from generated.sql.support.customer import Customer as SupportCustomer
-
 
 class Customer(sql.Row, frozen=True, gc=False):
     """Refers to itself."""
@@ -24,6 +19,10 @@ class Customer(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.shop.rows.v1.customer_pb2 import Customer as CustomerMessage
+    from generated.sql.shop.newsletter import Newsletter
+    from generated.sql.shop.purchase import Purchase
+    from generated.sql.support.customer import Customer as SupportCustomer
 
     class CustomerValues(t.TypedDict, total=False):
         """What `CustomerUpdate.set` takes."""
@@ -196,3 +195,15 @@ class CustomerDao(sql.Dao[Customer]):
         from generated.sql.support.customer import CustomerDao
 
         return CustomerDao.where(CustomerDao.customer_id == row.customer_id)
+
+    _message = sql.RowMessage(table, "generated.proto.shop.rows.v1.customer_pb2", "Customer")
+
+    @classmethod
+    def to_message(cls, row: Customer) -> CustomerMessage:
+        """The row as protobuf's `Customer`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: CustomerMessage) -> Customer:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -8,9 +8,6 @@ import typing as t
 from runtime import sql
 from runtime.sql import types
 
-if t.TYPE_CHECKING:
-    from generated.sql.shop.customer import Customer
-
 
 class Newsletter(sql.Row, frozen=True, gc=False):
     """Its primary key refers, and two of its columns refer to unique keys."""
@@ -21,6 +18,8 @@ class Newsletter(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.shop.rows.v1.newsletter_pb2 import Newsletter as NewsletterMessage
+    from generated.sql.shop.customer import Customer
 
     class NewsletterValues(t.TypedDict, total=False):
         """What `NewsletterUpdate.set` takes."""
@@ -138,3 +137,15 @@ class NewsletterDao(sql.Dao[Newsletter]):
         from generated.sql.shop.customer import CustomerDao
 
         return CustomerDao.by_nick_many(row.nick for row in rows if row.nick is not None)
+
+    _message = sql.RowMessage(table, "generated.proto.shop.rows.v1.newsletter_pb2", "Newsletter")
+
+    @classmethod
+    def to_message(cls, row: Newsletter) -> NewsletterMessage:
+        """The row as protobuf's `Newsletter`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: NewsletterMessage) -> Newsletter:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -8,9 +8,6 @@ import typing as t
 from runtime import sql
 from runtime.sql import types
 
-if t.TYPE_CHECKING:
-    from generated.sql.shop.purchase import Purchase
-
 
 class Product(sql.Row, frozen=True, gc=False):
     """Refers to a table that refers to it."""
@@ -21,6 +18,8 @@ class Product(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.shop.rows.v1.product_pb2 import Product as ProductMessage
+    from generated.sql.shop.purchase import Purchase
 
     class ProductValues(t.TypedDict, total=False):
         """What `ProductUpdate.set` takes."""
@@ -134,3 +133,15 @@ class ProductDao(sql.Dao[Product]):
         return PurchaseDao.where(PurchaseDao.maker == row.maker, PurchaseDao.code == row.code).order_by(
             PurchaseDao.purchase_id.desc()
         )
+
+    _message = sql.RowMessage(table, "generated.proto.shop.rows.v1.product_pb2", "Product")
+
+    @classmethod
+    def to_message(cls, row: Product) -> ProductMessage:
+        """The row as protobuf's `Product`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: ProductMessage) -> Product:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

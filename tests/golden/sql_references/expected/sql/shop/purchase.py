@@ -8,10 +8,6 @@ import typing as t
 from runtime import sql
 from runtime.sql import types
 
-if t.TYPE_CHECKING:
-    from generated.sql.shop.customer import Customer
-    from generated.sql.shop.product import Product
-
 
 class Purchase(sql.Row, frozen=True, gc=False):
     """Two keys to one table, one of them said twice, and one of two columns."""
@@ -25,6 +21,9 @@ class Purchase(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.shop.rows.v1.purchase_pb2 import Purchase as PurchaseMessage
+    from generated.sql.shop.customer import Customer
+    from generated.sql.shop.product import Product
 
     class PurchaseValues(t.TypedDict, total=False):
         """What `PurchaseUpdate.set` takes."""
@@ -175,3 +174,15 @@ class PurchaseDao(sql.Dao[Purchase]):
         return ProductDao.where(ProductDao.best == row.purchase_id).order_by(
             ProductDao.maker.desc(), ProductDao.code.desc()
         )
+
+    _message = sql.RowMessage(table, "generated.proto.shop.rows.v1.purchase_pb2", "Purchase")
+
+    @classmethod
+    def to_message(cls, row: Purchase) -> PurchaseMessage:
+        """The row as protobuf's `Purchase`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: PurchaseMessage) -> Purchase:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -8,10 +8,6 @@ import typing as t
 from runtime import sql
 from runtime.sql import types
 
-if t.TYPE_CHECKING:
-    from generated.sql.shop.customer import Customer as ShopCustomer
-    from generated.sql.support.ticket import Ticket
-
 
 class Customer(sql.Row, frozen=True, gc=False):
     """A row of `support.customer`."""
@@ -20,6 +16,9 @@ class Customer(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.support.rows.v1.customer_pb2 import Customer as CustomerMessage
+    from generated.sql.shop.customer import Customer as ShopCustomer
+    from generated.sql.support.ticket import Ticket
 
     class CustomerValues(t.TypedDict, total=False):
         """What `CustomerUpdate.set` takes."""
@@ -111,3 +110,15 @@ class CustomerDao(sql.Dao[Customer]):
         from generated.sql.support.ticket import TicketDao
 
         return TicketDao.where(TicketDao.customerId == row.customer_id).order_by(TicketDao.ticket_id.desc())
+
+    _message = sql.RowMessage(table, "generated.proto.support.rows.v1.customer_pb2", "Customer")
+
+    @classmethod
+    def to_message(cls, row: Customer) -> CustomerMessage:
+        """The row as protobuf's `Customer`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: CustomerMessage) -> Customer:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

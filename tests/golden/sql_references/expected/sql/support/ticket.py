@@ -8,9 +8,6 @@ import typing as t
 from runtime import sql
 from runtime.sql import types
 
-if t.TYPE_CHECKING:
-    from generated.sql.support.customer import Customer
-
 
 class Ticket(sql.Row, frozen=True, gc=False):
     """A row of `support.ticket`."""
@@ -20,6 +17,8 @@ class Ticket(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.support.rows.v1.ticket_pb2 import Ticket as TicketMessage
+    from generated.sql.support.customer import Customer
 
     class TicketValues(t.TypedDict, total=False):
         """What `TicketUpdate.set` takes."""
@@ -106,3 +105,17 @@ class TicketDao(sql.Dao[Ticket]):
         from generated.sql.support.customer import CustomerDao
 
         return CustomerDao.get_many(row.customerId for row in rows)
+
+    _message = sql.RowMessage(
+        table, "generated.proto.support.rows.v1.ticket_pb2", "Ticket", {"customerId": "customer_id"}
+    )
+
+    @classmethod
+    def to_message(cls, row: Ticket) -> TicketMessage:
+        """The row as protobuf's `Ticket`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: TicketMessage) -> Ticket:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)
