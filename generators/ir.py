@@ -172,6 +172,7 @@ class KeyPart:
     descending: bool = False
     prefix: int | None = None
     expression: str | None = None
+    type: Type | None = None  # of the expression's value
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +186,19 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """A CHECK constraint of a table or of one of its columns: what must not be false of any row."""
+
+    name: str
+    expression: str  # MySQL text
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
 class ForeignKey:
     name: str
     columns: tuple[str, ...]
-    target_database: str | None
+    target_database: str | None  # None for the database of the table itself
     target_table: str
     target_columns: tuple[str, ...]
     position: Position
@@ -213,6 +223,7 @@ class Table:
     keys: tuple[Key, ...]
     foreign_keys: tuple[ForeignKey, ...]
     position: Position
+    checks: tuple[Check, ...] = ()
     comment: str = ""
     cache: CacheRule | None = None
     events: tuple[str, ...] = ()  # of insert, update, delete
