@@ -100,12 +100,11 @@ class FinderView:
 
     @property
     def summary(self) -> str:
-        origin = docstring(self.origin)
         if self.unique:
-            return f"The row of this key. Generated from {origin}."
+            return f"The row of this key. Generated from {self.origin}."
         ways = ", ".join(f"`{each.name}`" for each in self.order)
         kept = " Kept in the row cache." if self.cached else ""
-        return f"A page ordered by {ways}: see `sql.Finder.page`. Generated from {origin}.{kept}"
+        return f"A page ordered by {ways}: see `sql.Finder.page`. Generated from {self.origin}.{kept}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,11 +215,6 @@ class TableView:
     def title(self) -> str:
         """The table's name, for docstrings."""
         return docstring(self.table.name)
-
-    @property
-    def origin(self) -> str:
-        """Where `get` comes from, for docstrings."""
-        return docstring(self.finders[0].origin)
 
     @property
     def key_type(self) -> str:
