@@ -256,6 +256,8 @@ class _SqliteTable:
             return f"{text} PRIMARY KEY AUTOINCREMENT"
         if isinstance(column.type, ir.Text) and (column.type.collation or "").endswith("_ci"):
             text += " COLLATE NOCASE"
+        if isinstance(column.type, ir.Decimal):
+            text += " COLLATE sun_decimal"  # by number; `runtime.sql.engines.sqlite` adds it to its connections
         if column.generated is not None:
             expression = self._expression(column, column.generated)
             text += f" GENERATED ALWAYS AS ({expression}) {'STORED' if column.stored else 'VIRTUAL'}"

@@ -192,7 +192,7 @@ class Finder(Generic[R]):
 
         select = Select(table, condition)
         return Derived(
-            select.limit(len(keys)) if len(keys) <= SHORT_LIMIT else select, f"many {names}", table.names, read
+            select.limit(len(keys)) if len(keys) <= SHORT_LIMIT else select, f"many {names}", table.terms, read
         )
 
     def page(self, values: tuple[Any, ...], before: Any, after: Any, limit: int) -> Select[R]:
@@ -215,7 +215,7 @@ class Finder(Generic[R]):
         where = None if condition is None else condition.shape
 
         def render(dialect: Dialect) -> str:
-            return select_text(table.path, table.names, where, dialect)
+            return select_text(table.path, table.terms, where, dialect)
 
         return Statement(table.name, render, table.read_one, takes=table.takes(where), short=True)
 

@@ -26,11 +26,12 @@ from runtime.sql.statements import (
     Rows,
     Statement,
     Term,
+    column_term,
     delete_text,
     select_text,
     update_text,
 )
-from runtime.sql.types import Convert, SqlType
+from runtime.sql.types import Arithmetic, Convert, SqlType
 
 if TYPE_CHECKING:
     from runtime.sql.tables import Table
@@ -47,7 +48,7 @@ E = TypeVar("E")
 F = TypeVar("F")
 N = TypeVar("N", int, float, decimal.Decimal)
 
-COUNT: Term = ("count", "", False)
+COUNT: Term = ("count", "", "")
 SHORT_LIMIT = 1_000  # rows; a read that can return no more may run on the event loop
 
 
@@ -172,7 +173,7 @@ class Select(Query[list[R]]):
     def first(self) -> Query[R | None]:
         """The first row in the order, or None."""
         table = self._table
-        return Derived(self._but(limit=1), "first", table.names, table.read_one)
+        return Derived(self._but(limit=1), "first", table.terms, table.read_one)
 
     def values(self, column: Selectable[R, V]) -> Query[list[V]]:
         """One column of each row, without building rows."""
@@ -185,7 +186,7 @@ class Select(Query[list[R]]):
                 return [row[0] for row in outcome.rows]
             return [cast("V", row[0] if row[0] is None else decode(row[0])) for row in outcome.rows]
 
-        return Derived(self, "values", (chosen.name,), read)
+        return Derived(self, "values", (column_term(chosen),), read)
 
     @overload
     def select(self, a: Selectable[R, A], /) -> Query[list[tuple[A]]]: ...
@@ -231,7 +232,7 @@ class Select(Query[list[R]]):
         def read(outcome: Outcome, dialect: Dialect) -> list[tuple[Any, ...]]:
             return decoded(outcome.rows, [column.type.decoders.get(dialect.name) for column in chosen])
 
-        return Derived(self, "select", tuple(column.name for column in chosen), read)
+        return Derived(self, "select", tuple(map(column_term, chosen)), read)
 
     def count(self) -> Query[int]:
         """How many rows meet the conditions."""
@@ -247,7 +248,7 @@ class Select(Query[list[R]]):
         def read(outcome: Outcome, dialect: Dialect) -> bool:
             return bool(outcome.rows)
 
-        return Derived(self._all().limit(1), "exists", (("one", "", False),), read)
+        return Derived(self._all().limit(1), "exists", (("one", "", ""),), read)
 
     def sum(self, column: AnyColumn[R, N]) -> Query[N | None]:
         """The sum of a column; None without a value. Exact for integers and decimals; of bools, how many are true."""
@@ -286,7 +287,7 @@ class Select(Query[list[R]]):
         return Select(self._table, self._where)
 
     def resolve(self) -> tuple[Statement[list[R]], tuple[Any, ...]]:
-        return self.resolve_as("rows", self._table.names, self._table.read_all)
+        return self.resolve_as("rows", self._table.terms, self._table.read_all)
 
     def resolve_as(
         self,
@@ -411,7 +412,7 @@ class Groups(Generic[R, K]):
                 return dict(cast("list[tuple[Any, Any]]", rows))
             return {row[:-1]: row[-1] for row in rows}
 
-        return Derived(self._select, "group", (*names, term), read, names)
+        return Derived(self._select, "group", (*map(column_term, by), term), read, names)
 
 
 def _columns(*columns: Selectable[R, Any]) -> tuple[AnyColumn[R, Any], ...]:
@@ -436,7 +437,7 @@ def decoded(rows: Rows, decoders: Sequence[Convert | None]) -> list[tuple[Any, .
 
 
 def _aggregate_term(function: str, column: AnyColumn[Any, Any]) -> Term:
-    return (function, column.name, isinstance(column.type, types.Decimal))
+    return (function, column.name, column.type.arithmetic)
 
 
 _OF_TEXTS: dict[str, Callable[[Iterable[decimal.Decimal]], Any]] = {"sum": sum, "min": min, "max": max}
@@ -516,9 +517,10 @@ class Update(Query[int]):
         key = ("update", values, increments, where)
         statement = table.statement(key)
         if statement is None:
+            sums: list[tuple[str, Arithmetic]] = [(name, table.column(name).type.arithmetic) for name in increments]
 
             def render(dialect: Dialect) -> str:
-                return update_text(table.path, values, increments, where, dialect)
+                return update_text(table.path, values, sums, where, dialect)
 
             takes = (
                 *(table.param(name) for name in values),

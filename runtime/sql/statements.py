@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, ca
 
 from runtime.sql.dialects import Dialect
 from runtime.sql.errors import InvalidValue
-from runtime.sql.types import Convert, SqlType, described
+from runtime.sql.types import Arithmetic, Convert, SqlType, described
 
 if TYPE_CHECKING:
-    from runtime.sql.expressions import Shape
+    from runtime.sql.expressions import AnyColumn, Shape
 
 T = TypeVar("T")
 Rows = Sequence[tuple[Any, ...]]
@@ -172,24 +172,49 @@ class Statement(Generic[T]):
         return InvalidValue(message, table=self.table, column=param.column, value=given)
 
 
-Term = str | tuple[str, str, bool]
-"""What a SELECT gives: a column, or a function, its column and whether it is of exact decimals."""
+Term = str | tuple[str, str, Arithmetic]
+"""What a SELECT gives: a column, or a function, its column and what is special about that.
+
+The function `""` is the column itself.
+"""
+
+
+def column_term(column: AnyColumn[Any, Any]) -> Term:
+    """What reads a column."""
+    arithmetic = column.type.arithmetic
+    return ("", column.name, arithmetic) if arithmetic == "single" else column.name
 
 
 def term_text(term: Term, dialect: Dialect) -> str:
     if isinstance(term, str):
         return dialect.identifier(term)
-    function, name, exact = term
+    function, name, arithmetic = term
     if function == "one":
         return "1"
     if function == "count":
         return "COUNT(*)"
     column = dialect.identifier(name)
+    if arithmetic == "single" and dialect.name == "mysql":
+        column = f"{column} + 0e0"  # a FLOAT itself is sent as text of six digits
+    if not function:
+        return column
     if function == "avg":
         # MariaDB's average of integers has four digits behind the point, that of floats all.
         return f"AVG({column} + 0e0)"
     # SQLite keeps decimals as text, which only Python adds and orders rightly.
-    return f"GROUP_CONCAT({column})" if exact and dialect.name == "sqlite" else f"{function.upper()}({column})"
+    if arithmetic == "exact" and dialect.name == "sqlite":
+        return f"GROUP_CONCAT({column})"
+    return f"{function.upper()}({column})"
+
+
+def _sum_text(name: str, arithmetic: Arithmetic, dialect: Dialect) -> str:
+    """A column with a parameter added. SQLite is told how (see `runtime.sql.engines.sqlite`)."""
+    column, amount = dialect.identifier(name), dialect.placeholder
+    if arithmetic == "exact" and dialect.name == "sqlite":
+        return f"sun_add({column}, {amount})"
+    if arithmetic == "single" and dialect.name == "sqlite":
+        return f"sun_single({column} + {amount})"
+    return f"{column} + {amount}"
 
 
 def condition_text(shape: Shape, dialect: Dialect) -> str:
@@ -291,14 +316,14 @@ def insert_text(
 def update_text(
     table: tuple[str, str],
     values: Sequence[str],
-    increments: Sequence[str],
+    increments: Sequence[tuple[str, Arithmetic]],
     where: Shape | None,
     dialect: Dialect,
 ) -> str:
     """UPDATE setting `values` and adding to `increments`, in this order of parameters, then those of `where`."""
     column = dialect.identifier
     changes = [f"{column(name)} = {dialect.placeholder}" for name in values]
-    changes += [f"{column(name)} = {column(name)} + {dialect.placeholder}" for name in increments]
+    changes += [f"{column(name)} = {_sum_text(name, arithmetic, dialect)}" for name, arithmetic in increments]
     text = f"UPDATE {dialect.table(*table)} SET {', '.join(changes)}"
     return text if where is None else f"{text} WHERE {condition_text(where, dialect)}"
 
