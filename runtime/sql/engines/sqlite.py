@@ -155,9 +155,11 @@ def run(connection: sqlite3.Connection, statement: Statement[Any], params: tuple
 
 
 def run_all(connection: sqlite3.Connection, parts: Sequence[Part]) -> list[Outcome | None]:
-    """Run every part or, where one fails, none; inside a transaction. Raises SqlError."""
-    if len(parts) == 1:  # one statement is undone by itself
-        return [run(connection, *parts[0])]
+    """Run every part or, where one fails, none; inside a transaction. Raises SqlError.
+
+    A single statement needs the savepoint too: inside a transaction SQLite keeps the rows that an UPDATE changed
+    before it met a value of a wrong type for a STRICT table (seen with 3.40).
+    """
     command(connection, "SAVEPOINT sun_batch")
     try:
         outcomes = [run(connection, statement, params) for statement, params in parts]
