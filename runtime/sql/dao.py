@@ -268,7 +268,7 @@ def _insert(table: Table[Any], verb: str, rows: int) -> Statement[int]:
             raise TypeError(f"{table.name} has no primary key to upsert by")
 
         def render(dialect: Dialect) -> str:
-            return insert_text(table.path, names, rows, dialect, key=key, guard=len(table.unique) > 0)
+            return insert_text(table.path, names, rows, dialect, key=key, guard=len(table.unique) > 0, auto=table.auto)
 
         def read(outcome: Outcome, dialect: Dialect) -> int:
             # The engines count an upsert differently, MySQL's 2 for a changed row among them; a write that did not

@@ -289,10 +289,11 @@ def insert_text(
     *,
     key: Sequence[str] = (),
     guard: bool = False,
+    auto: str | None = None,
 ) -> str:
     """INSERT of `rows` rows; with `key`, an upsert on that primary key.
 
-    `guard` says that the table has other unique keys.
+    `guard` says that the table has other unique keys; `auto` is its AUTO_INCREMENT column.
     """
     column = dialect.identifier
     group = "(" + ", ".join([dialect.placeholder] * len(columns)) + ")"
@@ -305,11 +306,12 @@ def insert_text(
         return f"{text} ON CONFLICT ({', '.join(map(column, key))}) DO UPDATE SET {changes}"
     changes = ", ".join(f"{column(name)} = VALUES({column(name)})" for name in changed)
     if guard:
-        # MySQL takes a duplicate of any unique key for the row to update. A NULL primary key, refused in strict mode,
-        # stops it
-        # where that row is another one.
+        # MySQL takes a duplicate of any unique key for the row to update. A primary key that strict mode refuses stops
+        # it where that row is another one: NULL, or a number beyond 64 bits for an AUTO_INCREMENT, which takes NULL for
+        # 0.
+        refused = "99999999999999999999" if key[0] == auto else "NULL"
         same = " AND ".join(f"{column(name)} = VALUES({column(name)})" for name in key)
-        changes = f"{column(key[0])} = IF({same}, {column(key[0])}, NULL), {changes}"
+        changes = f"{column(key[0])} = IF({same}, {column(key[0])}, {refused}), {changes}"
     return f"{text} ON DUPLICATE KEY UPDATE {changes}"
 
 
