@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
 
 from runtime.sql import types
@@ -28,6 +29,7 @@ from runtime.sql.statements import (
     Term,
     column_term,
     delete_text,
+    order_term,
     select_text,
     update_text,
 )
@@ -313,8 +315,7 @@ class Select(Query[list[R]]):
             params += (self._offset,)
         statement = table.statement(key)
         if statement is None:
-            for name, _ in order:
-                table.column(name)
+            ordered = [(order_term(table.column(name)), way) for name, way in order]
 
             def render(dialect: Dialect) -> str:
                 return select_text(
@@ -324,7 +325,7 @@ class Select(Query[list[R]]):
                     dialect,
                     distinct=distinct,
                     group=group,
-                    order=order,
+                    order=ordered,
                     limit=limited,
                     offset=skipping,
                     lock=lock,
@@ -440,7 +441,14 @@ def _aggregate_term(function: str, column: AnyColumn[Any, Any]) -> Term:
     return (function, column.name, column.type.arithmetic)
 
 
-_OF_TEXTS: dict[str, Callable[[Iterable[decimal.Decimal]], Any]] = {"sum": sum, "min": min, "max": max}
+_EXACT = decimal.Context(prec=decimal.MAX_PREC)  # Python's own adds up 28 digits only
+
+
+def _exact_sum(numbers: Iterable[decimal.Decimal]) -> decimal.Decimal:
+    return reduce(_EXACT.add, numbers)
+
+
+_OF_TEXTS: dict[str, Callable[[Iterable[decimal.Decimal]], Any]] = {"sum": _exact_sum, "min": min, "max": max}
 
 
 def aggregate_decoder(function: str, kind: SqlType[Any], dialect: Dialect) -> Convert:
@@ -449,9 +457,17 @@ def aggregate_decoder(function: str, kind: SqlType[Any], dialect: Dialect) -> Co
         return float
     if isinstance(kind, types.Decimal) and dialect.name == "sqlite":
         return lambda texts: _OF_TEXTS[function](map(decimal.Decimal, texts.split(",")))
+    if function == "sum" and kind.arithmetic in ("wide", "bits") and dialect.name == "sqlite":
+        return _joined
     if isinstance(kind, (types.Int, types.Bits)) or (function == "sum" and isinstance(kind, types.Bool)):
         return int  # MariaDB's sum of integers is a decimal
     return kind.decoders.get(dialect.name, _same)
+
+
+def _joined(halves: str) -> int:
+    """The sum of 64-bit integers from those of their upper and lower halves."""
+    upper, lower = halves.split(",")
+    return (int(upper) << 32) + int(lower)
 
 
 def _same(value: Any) -> Any:

@@ -185,6 +185,21 @@ def column_term(column: AnyColumn[Any, Any]) -> Term:
     return ("", column.name, arithmetic) if arithmetic == "single" else column.name
 
 
+def order_term(column: AnyColumn[Any, Any]) -> Term:
+    """What orders by a column."""
+    arithmetic = column.type.arithmetic
+    return ("", column.name, arithmetic) if arithmetic == "word" else column.name
+
+
+def _order_text(term: Term, dialect: Dialect) -> str:
+    return dialect.identifier(term) if isinstance(term, str) else _word_text(dialect.identifier(term[1]), dialect)
+
+
+def _word_text(column: str, dialect: Dialect) -> str:
+    """An ENUM or SET by its words. MySQL compares it so, but orders by the place in the schema, which fits no page."""
+    return f"CONCAT({column}, '')" if dialect.name == "mysql" else column
+
+
 def term_text(term: Term, dialect: Dialect) -> str:
     if isinstance(term, str):
         return dialect.identifier(term)
@@ -198,12 +213,19 @@ def term_text(term: Term, dialect: Dialect) -> str:
         column = f"{column} + 0e0"  # a FLOAT itself is sent as text of six digits
     if not function:
         return column
+    if arithmetic == "word":
+        column = _word_text(column, dialect)
+    if arithmetic == "bits" and dialect.name == "mysql":
+        column = f"{column} + 0"  # MariaDB gives the least BIT as bytes, sometimes of digits
     if function == "avg":
         # MariaDB's average of integers has four digits behind the point, that of floats all.
         return f"AVG({column} + 0e0)"
     # SQLite keeps decimals as text, which only Python adds and orders rightly.
     if arithmetic == "exact" and dialect.name == "sqlite":
         return f"GROUP_CONCAT({column})"
+    if arithmetic in ("wide", "bits") and function == "sum" and dialect.name == "sqlite":
+        # SQLite's sum ends at 64 bits, so the halves are added apart; the reader joins them.
+        return f"SUM({column} >> 32) || ',' || SUM({column} & 4294967295)"
     return f"{function.upper()}({column})"
 
 
@@ -214,6 +236,9 @@ def _sum_text(name: str, arithmetic: Arithmetic, dialect: Dialect) -> str:
         return f"sun_add({column}, {amount})"
     if arithmetic == "single" and dialect.name == "sqlite":
         return f"sun_single({column} + {amount})"
+    if arithmetic == "wide" and dialect.name == "sqlite":
+        # A sum beyond 64 bits is a REAL, which near -2^63 would be stored rounded; as text it is refused.
+        return f"({column} + {amount}) || ''"
     return f"{column} + {amount}"
 
 
@@ -257,7 +282,7 @@ def select_text(
     *,
     distinct: bool = False,
     group: Sequence[str] = (),
-    order: Sequence[tuple[str, str]] = (),
+    order: Sequence[tuple[Term, str]] = (),
     limit: bool = False,
     offset: bool = False,
     lock: Lock = "",
@@ -270,7 +295,7 @@ def select_text(
     if group:
         text += " GROUP BY " + ", ".join(map(dialect.identifier, group))
     if order:
-        text += " ORDER BY " + ", ".join(f"{dialect.identifier(name)} {way.upper()}" for name, way in order)
+        text += " ORDER BY " + ", ".join(f"{_order_text(term, dialect)} {way.upper()}" for term, way in order)
     if limit:
         text += f" LIMIT {dialect.placeholder}"
     if offset:

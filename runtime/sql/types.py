@@ -14,14 +14,15 @@ import msgspec
 
 T = TypeVar("T")
 Convert = Callable[[Any], Any]
-Arithmetic = Literal["", "exact", "single"]
+Arithmetic = Literal["", "exact", "single", "wide", "bits", "word"]
 
 
 class SqlType(msgspec.Struct, Generic[T], frozen=True):
     """A column type.
 
     `encoders` and `decoders` hold a conversion by dialect name where the driver's own value differs. `arithmetic` says
-    what needs care in calculations: `exact` for decimals, `single` for floats of 32 bits.
+    what needs care in calculations: `exact` for decimals, `single` for floats of 32 bits, `wide` for integers of 64,
+    `bits` for BIT, `word` for ENUM and SET.
 
     A value is judged by `fault`. `fits` and `all_fit` are its quick forms for the usual case: they never pass what
     `fault` refuses, but may leave to it what it passes, such as a subclass of the type.
@@ -29,6 +30,7 @@ class SqlType(msgspec.Struct, Generic[T], frozen=True):
 
     _encoders: ClassVar[dict[str, Convert]] = {}
     _decoders: ClassVar[dict[str, Convert]] = {}
+    _arithmetic: ClassVar[Arithmetic] = ""
 
     @property
     def encoders(self) -> dict[str, Convert]:
@@ -40,7 +42,7 @@ class SqlType(msgspec.Struct, Generic[T], frozen=True):
 
     @property
     def arithmetic(self) -> Arithmetic:
-        return ""
+        return self._arithmetic
 
     def fault(self, value: Any) -> str | None:
         """What keeps this value (not None) out of such a column, in words; None where it fits."""
@@ -122,6 +124,10 @@ class Int(SqlType[int], frozen=True):
     def added(self) -> SqlType[Any]:
         return Int()
 
+    @property
+    def arithmetic(self) -> Arithmetic:
+        return "wide" if self.bits == 64 else ""
+
 
 _SINGLE = struct.Struct("f")
 
@@ -170,15 +176,12 @@ class Decimal(SqlType[decimal.Decimal], frozen=True):
 
     precision: int
     scale: int
+    _arithmetic: ClassVar[Arithmetic] = "exact"
     _decoders: ClassVar[dict[str, Convert]] = {"sqlite": decimal.Decimal}
 
     @property
     def encoders(self) -> dict[str, Convert]:
         return {"sqlite": f"{{:z.{self.scale}f}}".format}  # z: there is one zero only
-
-    @property
-    def arithmetic(self) -> Arithmetic:
-        return "exact"
 
     def fault(self, value: Any) -> str | None:
         if not isinstance(value, decimal.Decimal) or not value.is_finite():
@@ -406,16 +409,20 @@ def _dump(value: Any) -> str:
 
 
 class Json(SqlType[Any], frozen=True):
-    """Whatever `json` takes; what it does not take, its encoder refuses."""
+    """Whatever `json` takes; what it does not take, its encoder refuses. None is NULL, not JSON's null."""
 
     _encoders: ClassVar[dict[str, Convert]] = {"mysql": _dump, "sqlite": _dump}
     _decoders: ClassVar[dict[str, Convert]] = {"mysql": json.loads, "sqlite": json.loads}
+
+    def fault(self, value: Any) -> str | None:
+        return "takes no NULL" if value is None else None
 
 
 class Bits(SqlType[int], frozen=True):
     """BIT(width) as an unsigned integer."""
 
     width: int = 1
+    _arithmetic: ClassVar[Arithmetic] = "bits"
     _decoders: ClassVar[dict[str, Convert]] = {"mysql": lambda raw: int.from_bytes(raw, "big")}
 
     def fault(self, value: Any) -> str | None:
@@ -424,10 +431,6 @@ class Bits(SqlType[int], frozen=True):
 
     def plain(self, value: Any) -> Any:
         return int(value)
-
-
-def _join(values: frozenset[str]) -> str:
-    return ",".join(sorted(values))
 
 
 def _split(text: str) -> frozenset[str]:
@@ -442,6 +445,7 @@ class Choice(SqlType[T], frozen=True):
     """ENUM: one of these strings."""
 
     values: tuple[T, ...]
+    _arithmetic: ClassVar[Arithmetic] = "word"
 
     def fault(self, value: Any) -> str | None:
         return None if isinstance(value, str) and value in self.values else f"takes one of {_listed(self.values)}"
@@ -451,11 +455,18 @@ class Choice(SqlType[T], frozen=True):
 
 
 class Choices(SqlType[frozenset[str]], frozen=True):
-    """SET: some of these strings."""
+    """SET: some of these strings. As MariaDB joins them, in the order of the schema, equal sets are equal texts."""
 
     values: tuple[str, ...]
-    _encoders: ClassVar[dict[str, Convert]] = {"mysql": _join, "sqlite": _join}
+    _arithmetic: ClassVar[Arithmetic] = "word"
     _decoders: ClassVar[dict[str, Convert]] = {"mysql": _split, "sqlite": _split}
+
+    @property
+    def encoders(self) -> dict[str, Convert]:
+        return {"mysql": self._join, "sqlite": self._join}
+
+    def _join(self, chosen: frozenset[str]) -> str:
+        return ",".join(sorted(chosen, key=self.values.index))
 
     def fault(self, value: Any) -> str | None:
         fits = isinstance(value, (frozenset, set)) and set(self.values).issuperset(value)  # pyright: ignore[reportUnknownArgumentType]

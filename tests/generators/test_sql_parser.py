@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from generators import ir
 from generators.diagnostics import Diagnostics, SchemaError
 from generators.sql_ddl import DIALECTS, check, ddl
 from generators.sql_parser import parse_database, parse_databases
+from tests.examples import drawn
 
 
 def read(text: str) -> ir.Database:
@@ -900,7 +901,7 @@ def mutated(draw: st.DrawFn) -> str:
     return "".join(pieces)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@drawn(200)
 @given(mutated())
 def test_a_mutated_schema_is_read_or_refused_and_nothing_else(text: str) -> None:
     diagnostics = Diagnostics()
