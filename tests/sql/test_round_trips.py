@@ -4,34 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.sql.create import create
 from runtime.sql.database import Database, connect
 from runtime.sql.queries import Query
 from runtime.sql.sync import SyncDatabase, connect_sync
-from tests.sql.column_kinds import KINDS
+from tests.examples import drawn
+from tests.sql.column_kinds import KINDS, Kind
 from tests.sql.compiled import Compiled, compiled
-
-SCHEMA = "\n".join(
-    f"CREATE TABLE `k{place}` (id INT NOT NULL PRIMARY KEY, v {kind.declared} NULL);"
-    for place, kind in enumerate(KINDS)
-)
-"""A table for each kind: `k` and its place."""
 
 
 class Both:
     """One store through both drivers."""
 
-    def __init__(self, loop: asyncio.Runner, db: Database, sync: SyncDatabase, schema: Compiled) -> None:
+    def __init__(self, loop: asyncio.Runner, db: Database, sync: SyncDatabase) -> None:
         self._loop = loop
         self._db = db
         self._sync = sync
-        self.daos = schema.daos
+
+    def create(self, schema: Compiled) -> None:
+        self._loop.run(create(self._db, schema.ddl[self._db.dialect.name]))
 
     def writers(self) -> list[Callable[[Query[Any]], Any]]:
         return [lambda query: self._loop.run(self._db.run(query)), self._sync.run]
@@ -48,31 +46,23 @@ class Both:
         return [row.v async for row in self._db.stream(select)]
 
 
-@pytest.fixture(scope="module")
-def schema(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
-    return compiled(SCHEMA, tmp_path_factory.mktemp("compiled"))
-
-
 @pytest.fixture
-def both(sql_url: str, schema: Compiled) -> Iterator[Both]:
-    async def opened() -> Database:
-        db = await connect(sql_url)
-        await create(db, schema.ddl[db.dialect.name])
-        return db
-
+def both(sql_url: str) -> Iterator[Both]:
     with asyncio.Runner() as loop:
-        db = loop.run(opened())
+        db = loop.run(connect(sql_url))
         with connect_sync(sql_url) as sync:
-            yield Both(loop, db, sync, schema)
+            yield Both(loop, db, sync)
         loop.run(db.close())
 
 
-@pytest.mark.parametrize("place", range(len(KINDS)), ids=[kind.declared for kind in KINDS])
-def test_a_value_comes_back_as_it_was_written(both: Both, place: int) -> None:
-    kind, dao = KINDS[place], both.daos[f"k{place}"]
+@pytest.mark.parametrize("kind", KINDS, ids=[kind.declared for kind in KINDS])
+def test_a_value_comes_back_as_it_was_written(both: Both, tmp_path: Path, kind: Kind) -> None:
+    schema = compiled(f"CREATE TABLE t (id INT NOT NULL PRIMARY KEY, v {kind.declared} NULL);", tmp_path)
+    both.create(schema)
+    dao = schema.daos["t"]
 
-    @settings(max_examples=15, deadline=None, derandomize=True, database=None)
-    @given(st.lists(st.none() | kind.anything | kind.few, min_size=1, max_size=90))
+    @drawn(3)
+    @given(st.lists(st.none() | kind.anything | kind.few, min_size=10, max_size=90))
     def check(values: list[Any]) -> None:
         rows = [dao.table.row(number, value) for number, value in enumerate(values)]
         ordered = dao.all().order_by(dao.id.asc())
