@@ -3,9 +3,8 @@
 Both engines refuse the same values: what MariaDB's strict mode checks by type, SQLite checks by STRICT tables and by
 constraints named `type.<column>`. Text compares by code point (`utf8mb4_bin`) unless its column has its own collation;
 SQLite compares a `_ci` column with NOCASE, which knows ASCII letters only. Differences that remain: MariaDB ignores
-blanks at the end of a text it compares, pads BINARY with zeros, and cuts digits of a second that a column can't hold;
-SQLite holds integers up to 2^63-1, also in an unsigned column, and has no FULLTEXT keys; its LOWER and UPPER change
-ASCII letters only.
+blanks at the end of a text it compares; SQLite holds integers up to 2^63-1, also in an unsigned column, and has no
+FULLTEXT keys; its LOWER and UPPER change ASCII letters only.
 """
 
 from __future__ import annotations
