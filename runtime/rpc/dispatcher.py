@@ -1,4 +1,4 @@
-"""From a method's path and a request's bytes to the answer's bytes or a coded error, the same for every transport."""
+"""From a method's path and a request's bytes to the answers' bytes or a coded error, the same for every transport."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import inspect
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
@@ -21,6 +22,7 @@ from runtime.rpc.codecs import Codec
 from runtime.rpc.context import Authenticator, Context, Identity
 from runtime.rpc.deadline import Deadline
 from runtime.rpc.errors import Code, DeclaredError, RpcError
+from runtime.rpc.metadata import CallMetadata
 from runtime.rpc.service import Callers, Method, Service
 from runtime.rpc.settings import GatewaySettings
 from runtime.sql.errors import Conflict, Unavailable
@@ -54,9 +56,23 @@ class Caller:
         return bool(self.token) and self.identity is None and self.checked_at > float("-inf")
 
 
+Send = Callable[[bytes], Awaitable[None]]
+"""Sends one message of a stream, and returns when there is room for the next. Raises RpcError when nobody is there."""
+
+
 class _Bound(NamedTuple):
     method: Method[Any, Any]
-    handler: Callable[[Any, Context], Awaitable[Message]]
+    handler: Callable[[Any, Context], Any]
+
+
+class _Call(NamedTuple):
+    path: str
+    codec: Codec
+    payload: bytes
+    caller: Caller
+    timeout_ms: int
+    call_id: str
+    metadata: CallMetadata
 
 
 class Dispatcher:
@@ -82,6 +98,7 @@ class Dispatcher:
         self._authenticator = authenticator
         self._default_timeout_ms = limits.default_timeout_ms
         self._max_timeout_ms = limits.max_timeout_ms
+        self._max_stream_ms = limits.max_stream_ms
         self._max_calls = limits.max_calls
         self._identity_max_age_s = limits.identity_max_age_ms / 1000
         self._in_flight = 0
@@ -93,8 +110,10 @@ class Dispatcher:
         """Every method served, by path."""
         return {path: bound.method for path, bound in self._bound.items()}
 
-    def serves(self, path: str) -> bool:
-        return path in self._bound
+    def method(self, path: str) -> Method[Any, Any] | None:
+        """The method at this path, None when none is served there."""
+        bound = self._bound.get(path)
+        return bound.method if bound is not None else None
 
     async def identify(self, caller: Caller) -> Identity | None:
         """Who the caller's token belongs to, asked again when the last answer is older than `identity_max_age_ms`.
@@ -107,12 +126,43 @@ class Dispatcher:
             raise self._coded(failure, "authenticate", None) from failure
 
     async def call(
-        self, path: str, codec: Codec, payload: bytes, caller: Caller, timeout_ms: int = 0, call_id: str = ""
+        self,
+        path: str,
+        codec: Codec,
+        payload: bytes,
+        caller: Caller,
+        timeout_ms: int = 0,
+        call_id: str = "",
+        metadata: CallMetadata | None = None,
     ) -> bytes:
         """The encoded answer. `timeout_ms` 0 stands for the server's default; longer ones than its maximum are cut.
 
         Raises RpcError for everything that goes wrong; asyncio.CancelledError only when the calling task is cancelled.
         """
+        return await self._run(
+            _Call(path, codec, payload, caller, timeout_ms, call_id, metadata or CallMetadata()), None
+        )
+
+    async def stream(
+        self,
+        path: str,
+        codec: Codec,
+        payload: bytes,
+        caller: Caller,
+        send: Send,
+        timeout_ms: int = 0,
+        call_id: str = "",
+        metadata: CallMetadata | None = None,
+    ) -> None:
+        """Sends the encoded messages one by one; the handler goes on when `send` returns.
+
+        However it ends, the handler's generator is closed. Raises as `call` does, also after messages were sent.
+        """
+        await self._run(_Call(path, codec, payload, caller, timeout_ms, call_id, metadata or CallMetadata()), send)
+
+    async def _run(self, call: _Call, send: Send | None) -> bytes:
+        """The encoded answer; none when the messages go to `send`."""
+        path, caller = call.path, call.caller
         loop = asyncio.get_running_loop()
         # Not the loop's clock, which stands still for a turn of the loop and tells milliseconds only on uvloop.
         began = time.perf_counter()
@@ -123,13 +173,20 @@ class Dispatcher:
         try:
             if bound is None:
                 raise RpcError(Code.UNIMPLEMENTED, "this server has no such method")
+            if bound.method.server_streaming and send is None:
+                raise RpcError(Code.UNIMPLEMENTED, "the method answers with a stream: call it over HTTP")
+            if send is not None and not bound.method.server_streaming:
+                raise RpcError(Code.UNIMPLEMENTED, "the method answers with one message, not with a stream")
             if self._in_flight > self._max_calls:
                 raise RpcError(Code.UNAVAILABLE, "the server is busy; try again")
-            deadline = loop.time() + min(timeout_ms or self._default_timeout_ms, self._max_timeout_ms) / 1000
+            deadline = loop.time() + self._limit_ms(call.timeout_ms, send is not None) / 1000
             task = cast("asyncio.Task[object]", asyncio.current_task())
             watch = Deadline(loop, task, deadline)
             try:
-                return await self._answer(bound, codec, payload, caller, deadline, call_id)
+                if send is None:
+                    return await self._answer(bound, call, deadline)
+                await self._send_all(bound, call, deadline, send)
+                return b""
             except asyncio.CancelledError as failure:
                 if watch.close():
                     raise RpcError(Code.DEADLINE_EXCEEDED, "the time limit of the call is over") from failure
@@ -160,13 +217,27 @@ class Dispatcher:
                 ms=round(seconds * 1000, 2),
                 user_id=identity.user_id if identity is not None else None,
                 transport=caller.transport,
-                call_id=call_id,
+                call_id=call.call_id,
             )
 
-    async def _answer(
-        self, bound: _Bound, codec: Codec, payload: bytes, caller: Caller, deadline: float, call_id: str
-    ) -> bytes:
-        method, handler = bound
+    def _limit_ms(self, asked_ms: int, streams: bool) -> int:
+        if streams:
+            return min(asked_ms or self._max_stream_ms, self._max_stream_ms)
+        return min(asked_ms or self._default_timeout_ms, self._max_timeout_ms)
+
+    async def _answer(self, bound: _Bound, call: _Call, deadline: float) -> bytes:
+        request, context = await self._admit(bound.method, call, deadline)
+        return _encoded(bound.method, call.codec, await bound.handler(request, context))
+
+    async def _send_all(self, bound: _Bound, call: _Call, deadline: float, send: Send) -> None:
+        request, context = await self._admit(bound.method, call, deadline)
+        async with aclosing(bound.handler(request, context)) as messages:
+            async for message in messages:
+                await send(_encoded(bound.method, call.codec, message))
+
+    async def _admit(self, method: Method[Any, Any], call: _Call, deadline: float) -> tuple[Message, Context]:
+        """The request and its context, once the caller may call and the request keeps its rules."""
+        caller = call.caller
         identity = await self._identity(caller) if caller.token else None
         if method.callers is not Callers.ANYONE:
             if identity is None:
@@ -174,18 +245,13 @@ class Dispatcher:
                 raise RpcError(Code.UNAUTHENTICATED, reason)
             if method.callers is Callers.ADMIN and not identity.is_admin:
                 raise RpcError(Code.PERMISSION_DENIED, "only for administrators")
-        request = codec.decode(method.request, payload)
+        request = call.codec.decode(method.request, call.payload)
         if method.check is not None:
             violations = method.check(request)
             if violations:
                 raise bad_request(violations)
-        context = Context(method.path, identity, caller.address, caller.device, deadline, call_id)
-        response = await handler(request, context)
-        if not isinstance(response, method.response):
-            raise TypeError(
-                f"{method.path}: the handler returned {type(response).__name__}, not {method.response.__name__}"
-            )
-        return codec.encode(response)
+        context = Context(method.path, identity, caller.address, caller.device, deadline, call.call_id, call.metadata)
+        return request, context
 
     async def _identity(self, caller: Caller) -> Identity | None:
         now = asyncio.get_running_loop().time()
@@ -214,6 +280,12 @@ class Dispatcher:
         return RpcError(Code.INTERNAL, f"internal error {error_id}")
 
 
+def _encoded(method: Method[Any, Any], codec: Codec, answer: object) -> bytes:
+    if not isinstance(answer, method.response):
+        raise TypeError(f"{method.path}: the handler gave {type(answer).__name__}, not {method.response.__name__}")
+    return codec.encode(cast(Message, answer))
+
+
 def _bind(services: Sequence[Service], required: Iterable[type[Service]]) -> dict[str, _Bound]:
     problems: list[str] = []
     bound: dict[str, _Bound] = {}
@@ -227,8 +299,11 @@ def _bind(services: Sequence[Service], required: Iterable[type[Service]]) -> dic
             continue
         for method in service.methods:
             handler = getattr(service, method.attribute)
-            if not inspect.iscoroutinefunction(handler):
-                problems.append(f"{type(service).__qualname__}.{method.attribute}: must be an async method")
+            name = f"{type(service).__qualname__}.{method.attribute}"
+            if method.server_streaming and not inspect.isasyncgenfunction(handler):
+                problems.append(f"{name}: must be an async generator: an async method that yields")
+            if not method.server_streaming and not inspect.iscoroutinefunction(handler):
+                problems.append(f"{name}: must be an async method")
             bound[method.path] = _Bound(method, handler)
     problems.extend(f"{base.service_name}: no handler" for base in required if base.service_name not in by_name)
     if problems:

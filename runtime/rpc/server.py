@@ -147,6 +147,7 @@ class Gateway:
     async def _sweep(self) -> None:
         settings = self._settings
         limits = [settings.ping_interval_ms, settings.ping_timeout_ms, settings.body_timeout_ms]
+        limits.append(settings.unread_timeout_ms)
         if settings.socket_idle_ms:
             limits.append(settings.socket_idle_ms)
         period_s = max(min(limits) / 4000, 0.01)

@@ -30,6 +30,8 @@ class GatewaySettings:
     """The time limit of a call whose client sets none."""
     max_timeout_ms: int = 300_000
     """Longer time limits of clients are cut to this."""
+    max_stream_ms: int = 3_600_000
+    """A call that answers with a stream ends after this, or after its client's own time limit where that is shorter."""
     max_calls: int = 5_000
     """Calls in flight in the process; more are answered `unavailable`."""
     max_connection_calls: int = 256
@@ -52,6 +54,8 @@ class GatewaySettings:
     """A kept-alive HTTP connection is closed after this long without a request."""
     body_timeout_ms: int = 30_000
     """A request body must have arrived within this."""
+    unread_timeout_ms: int = 60_000
+    """An HTTP answer, or one message of a stream, must have been taken within this, or the connection is closed."""
 
     drain_timeout_ms: int = 10_000
     """Calls in flight may go on for this long while the gateway drains."""

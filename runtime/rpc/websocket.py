@@ -18,7 +18,8 @@ from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketHandler
 
 from runtime.rpc.close_codes import CloseCode
-from runtime.rpc.connect_http import client_address, origin_allowed
+from runtime.rpc.connect_http import client_address
+from runtime.rpc.cors import origin_allowed
 from runtime.rpc.dispatcher import Caller, Dispatcher
 from runtime.rpc.errors import Code, RpcError
 from runtime.rpc.settings import GatewaySettings
