@@ -27,12 +27,18 @@ from runtime.rpc.dispatcher import Caller, Dispatcher
 from runtime.rpc.errors import Code, RpcError
 from runtime.rpc.metadata import CallMetadata
 from runtime.rpc.service import Method
-from runtime.rpc.settings import GatewaySettings
+from runtime.rpc.settings import KIB, GatewaySettings
 from runtime.rpc.wire import MAX_NAME_CHARS
 
 DISCARD_FACTOR = 16
 """A body over the limit is read to its end and thrown away up to this many times the limit, so that its sender sees the
 answer; closing a socket with unread input would reset it."""
+
+MAX_URL_CHARS = 64 * KIB
+"""A longer URL, which can only be a call by GET, is answered 414."""
+
+MAX_HEAD_BYTES = 2 * MAX_URL_CHARS
+"""A longer head of a request closes its connection without an answer."""
 
 _OK = httputil.ResponseStartLine("HTTP/1.1", 200, "OK")
 _GOING_AWAY = RpcError(Code.UNAVAILABLE, "the server is going away")
@@ -204,6 +210,8 @@ class Exchange(httputil.HTTPMessageDelegate):
             self._fail(RpcError(Code.INTERNAL, f"internal error {error_id}"))
 
     def _route(self) -> Method[Any, Any]:
+        if len(self._start_line.path) > MAX_URL_CHARS:
+            raise Refused(414, RpcError(Code.RESOURCE_EXHAUSTED, f"the URL is longer than {MAX_URL_CHARS} characters"))
         method = self._server.dispatcher.method(self._path)
         if method is None:
             raise Refused(404, RpcError(Code.UNIMPLEMENTED, "this server has no such method"))

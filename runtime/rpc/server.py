@@ -15,7 +15,7 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from runtime.rpc.close_codes import CloseCode
-from runtime.rpc.connect_http import DISCARD_FACTOR, ConnectServer
+from runtime.rpc.connect_http import DISCARD_FACTOR, MAX_HEAD_BYTES, ConnectServer
 from runtime.rpc.dispatcher import Dispatcher
 from runtime.rpc.pages import Check, Health, Index, MetricsPage, Readiness
 from runtime.rpc.settings import GatewaySettings
@@ -97,6 +97,7 @@ class Gateway:
         self._http = _Server(
             self._connect,
             idle_connection_timeout=settings.http_idle_ms / 1000,
+            max_header_size=MAX_HEAD_BYTES,
             max_body_size=settings.max_message_bytes * DISCARD_FACTOR,
         )
 

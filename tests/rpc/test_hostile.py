@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
+import tracemalloc
 
 import pytest
 from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Value
 
 from generated.proto.sun.v1.auth_pb2 import SignUpRequest
 from generated.proto.sun.v1.user_pb2 import ChangePrivacyRequest
-from runtime.rpc.codecs import JSON
+from runtime.rpc.codecs import JSON, PROTO, Codec
+from runtime.rpc.compression import TooLarge, inflate
 from runtime.rpc.errors import Code, RpcError
-from tests.rpc.gateways import ECHO, Served, asynchronous, serving
+from tests.rpc.gateways import BIG, ECHO, Served, asynchronous, serving
 
 
 async def hang_up(writer: asyncio.StreamWriter) -> None:
@@ -85,3 +89,80 @@ async def test_a_connection_too_many_is_closed_and_the_others_go_on() -> None:
         await hang_up(writer)
         for _, writer in first:
             await hang_up(writer)
+
+
+def nested_json(depth: int) -> bytes:
+    return b"[" * depth + b"]" * depth
+
+
+def nested_proto(depth: int) -> bytes:
+    """A google.protobuf.Value that is a list of a list of a list."""
+    value = b""
+    for _ in range(depth):
+        inner = b"\x0a" + varint(len(value)) + value
+        value = b"\x32" + varint(len(inner)) + inner
+    return value
+
+
+def varint(number: int) -> bytes:
+    found = b""
+    while number > 0x7F:
+        found += bytes((number & 0x7F | 0x80,))
+        number >>= 7
+    return found + bytes((number,))
+
+
+@pytest.mark.parametrize("codec", [JSON, PROTO])
+def test_nesting_is_bounded(codec: Codec) -> None:
+    nested = nested_json if codec is JSON else nested_proto
+    codec.decode(Value, nested(20))
+    for depth in (1_000, 100_000 if codec is JSON else 3_000):
+        with pytest.raises(RpcError) as deep:
+            codec.decode(Value, nested(depth))
+        assert deep.value.code is Code.INVALID_ARGUMENT
+
+
+def test_a_bomb_costs_no_more_than_the_limit() -> None:
+    bomb = gzip.compress(bytes(20_000_000))
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLarge):
+            inflate(bomb, 100_000)
+        assert tracemalloc.get_traced_memory()[1] < len(bomb) + 300_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ("Content-Type: application/json\r\nContent-Type: application/json", 415),
+        ("Content-Type: application/json\r\nConnect-Timeout-Ms: 5\r\nConnect-Timeout-Ms: 50", 400),
+        ("Content-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Encoding: gzip", 501),
+        ("Content-Type: application/json\r\nAuthorization: Bearer alice\r\nAuthorization: Bearer root", 401),
+        ("Content-Type: application/json\r\nConnect-Protocol-Version: 1\r\nConnect-Protocol-Version: 1", 400),
+        ("Content-Type: application/json\r\nContent-Length: 2", 401),
+        ("Content-Type: application/json\r\nContent-Length: 3", 400),
+        ("Content-Type: application/json\r\nTransfer-Encoding: chunked", 400),
+    ],
+)
+@asynchronous
+async def test_headers_that_stand_twice_or_contradict(headers: str, status: int) -> None:
+    async with serving() as sun:
+        head = f"POST /{ECHO.path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n{headers}"
+        found = await answer(sun, f'{head}\r\n\r\n""'.encode())
+        assert found.startswith(f"HTTP/1.1 {status} ".encode())
+        assert found.count(b"HTTP/1.1 ") == 1
+        assert "Traceback" not in sun.log.getvalue()
+
+
+@asynchronous
+async def test_a_client_that_never_reads_a_large_answer_loses_its_connection() -> None:
+    async with serving(unread_timeout_ms=50, gzip_min_bytes=1 << 30) as sun:
+        reader, writer = await asyncio.open_connection("127.0.0.1", sun.port, limit=1)
+        head = f"POST /{BIG.path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n"
+        writer.write(head.encode() + b'"50000000"')
+        while "rpc" not in sun.log.getvalue() or sun.gateway._connect.exchanges:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0.01)
+        assert len(await reader.read()) < 50_000_000
+        await hang_up(writer)
