@@ -4,6 +4,7 @@ message is one frame in protobuf's JSON form, with `request` and `response` as J
 """
 
 from collections.abc import Iterable as _Iterable
+from collections.abc import Mapping as _Mapping
 from typing import Final as _Final
 from typing import Literal as _Literal
 from typing import Never as _Never
@@ -23,22 +24,26 @@ class ClientFrame(_message.Message):
     HELLO_FIELD_NUMBER: _Final = 1
     CALL_FIELD_NUMBER: _Final = 2
     CANCEL_FIELD_NUMBER: _Final = 3
+    PUSH_ACK_FIELD_NUMBER: _Final = 4
     @property
     def hello(self) -> Hello: ...
     @property
     def call(self) -> Call: ...
     @property
     def cancel(self) -> Cancel: ...
+    @property
+    def push_ack(self) -> PushAck: ...
     def __init__(
         self,
         *,
         hello: Hello | None = ...,
         call: Call | None = ...,
         cancel: Cancel | None = ...,
+        push_ack: PushAck | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: _Literal["hello", "call", "cancel", "frame"]) -> bool: ...
-    def ClearField(self, field_name: _Literal["hello", "call", "cancel", "frame"]) -> None: ...
-    def WhichOneof(self, oneof_group: _Literal["frame"]) -> _Literal["hello", "call", "cancel"] | None: ...
+    def HasField(self, field_name: _Literal["hello", "call", "cancel", "push_ack", "frame"]) -> bool: ...
+    def ClearField(self, field_name: _Literal["hello", "call", "cancel", "push_ack", "frame"]) -> None: ...
+    def WhichOneof(self, oneof_group: _Literal["frame"]) -> _Literal["hello", "call", "cancel", "push_ack"] | None: ...
 
 @_final
 class Hello(_message.Message):
@@ -47,20 +52,43 @@ class Hello(_message.Message):
     TOKEN_FIELD_NUMBER: _Final = 1
     DEVICE_FIELD_NUMBER: _Final = 2
     CLIENT_FIELD_NUMBER: _Final = 3
+    RESUME_FIELD_NUMBER: _Final = 4
     token: str
     device: str
     """The device's own stable name, at most 64 characters."""
     client: str
     """The client program and its version."""
+    @property
+    def resume(self) -> Resume:
+        """Where the pushes were left off; without it they begin with the connection."""
     def __init__(
         self,
         *,
         token: str = ...,
         device: str = ...,
         client: str = ...,
+        resume: Resume | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: _Literal["resume"]) -> bool: ...
+    def ClearField(self, field_name: _Literal["token", "device", "client", "resume"]) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@_final
+class Resume(_message.Message):
+    """The last push that the client has dealt with."""
+
+    EPOCH_FIELD_NUMBER: _Final = 1
+    COUNTER_FIELD_NUMBER: _Final = 2
+    epoch: int
+    counter: int
+    def __init__(
+        self,
+        *,
+        epoch: int = ...,
+        counter: int = ...,
     ) -> None: ...
     def HasField(self, field_name: _Never) -> bool: ...
-    def ClearField(self, field_name: _Literal["token", "device", "client"]) -> None: ...
+    def ClearField(self, field_name: _Literal["epoch", "counter"]) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @_final
@@ -71,6 +99,8 @@ class Call(_message.Message):
     METHOD_FIELD_NUMBER: _Final = 2
     REQUEST_FIELD_NUMBER: _Final = 3
     TIMEOUT_MS_FIELD_NUMBER: _Final = 4
+    KEY_FIELD_NUMBER: _Final = 5
+    HEADERS_FIELD_NUMBER: _Final = 6
     id: str
     """Chosen by the client, unique among its calls, at most 64 characters."""
     method: str
@@ -79,6 +109,13 @@ class Call(_message.Message):
     """The serialized request message."""
     timeout_ms: int
     """Milliseconds after which the answer is of no use; 0 for the server's own limit."""
+    key: str
+    """Makes the call safe to repeat: 16 to 64 characters, random, the same for every attempt and on every transport. The
+    first attempt runs; the others get its result. Such a call runs to its end when its connection is lost.
+    """
+    @property
+    def headers(self) -> _containers.ScalarMap[str, str]:
+        """What HTTP carries in headers; names in lower case."""
     def __init__(
         self,
         *,
@@ -86,9 +123,11 @@ class Call(_message.Message):
         method: str = ...,
         request: bytes = ...,
         timeout_ms: int = ...,
+        key: str = ...,
+        headers: _Mapping[str, str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: _Never) -> bool: ...
-    def ClearField(self, field_name: _Literal["id", "method", "request", "timeout_ms"]) -> None: ...
+    def ClearField(self, field_name: _Literal["id", "method", "request", "timeout_ms", "key", "headers"]) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @_final
@@ -107,26 +146,51 @@ class Cancel(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @_final
+class PushAck(_message.Message):
+    """Every push up to this one has been dealt with. A client that acknowledges none for long is taken for gone."""
+
+    COUNTER_FIELD_NUMBER: _Final = 1
+    counter: int
+    def __init__(
+        self,
+        *,
+        counter: int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: _Never) -> bool: ...
+    def ClearField(self, field_name: _Literal["counter"]) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@_final
 class ServerFrame(_message.Message):
     WELCOME_FIELD_NUMBER: _Final = 1
     REPLY_FIELD_NUMBER: _Final = 2
     GOODBYE_FIELD_NUMBER: _Final = 3
+    RECEIVED_FIELD_NUMBER: _Final = 4
+    PUSH_FIELD_NUMBER: _Final = 5
     @property
     def welcome(self) -> Welcome: ...
     @property
     def reply(self) -> Reply: ...
     @property
     def goodbye(self) -> Goodbye: ...
+    @property
+    def received(self) -> Received: ...
+    @property
+    def push(self) -> Push: ...
     def __init__(
         self,
         *,
         welcome: Welcome | None = ...,
         reply: Reply | None = ...,
         goodbye: Goodbye | None = ...,
+        received: Received | None = ...,
+        push: Push | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: _Literal["welcome", "reply", "goodbye", "frame"]) -> bool: ...
-    def ClearField(self, field_name: _Literal["welcome", "reply", "goodbye", "frame"]) -> None: ...
-    def WhichOneof(self, oneof_group: _Literal["frame"]) -> _Literal["welcome", "reply", "goodbye"] | None: ...
+    def HasField(self, field_name: _Literal["welcome", "reply", "goodbye", "received", "push", "frame"]) -> bool: ...
+    def ClearField(self, field_name: _Literal["welcome", "reply", "goodbye", "received", "push", "frame"]) -> None: ...
+    def WhichOneof(
+        self, oneof_group: _Literal["frame"]
+    ) -> _Literal["welcome", "reply", "goodbye", "received", "push"] | None: ...
 
 @_final
 class Welcome(_message.Message):
@@ -135,20 +199,72 @@ class Welcome(_message.Message):
     CONNECTION_ID_FIELD_NUMBER: _Final = 1
     USER_ID_FIELD_NUMBER: _Final = 2
     MAX_MESSAGE_BYTES_FIELD_NUMBER: _Final = 3
+    EPOCH_FIELD_NUMBER: _Final = 4
+    COUNTER_FIELD_NUMBER: _Final = 5
+    RELOAD_FIELD_NUMBER: _Final = 6
     connection_id: str
     user_id: int
     """Zero on an anonymous connection."""
     max_message_bytes: int
     """The largest message the server takes, in bytes."""
+    epoch: int
+    """The pushes of this connection follow this one. With Resume it is where the client left off, and nothing is missing."""
+    counter: int
+    reload: bool
+    """Pushes that the client has not seen are gone: fetch everything anew, and go on from `counter`."""
     def __init__(
         self,
         *,
         connection_id: str = ...,
         user_id: int = ...,
         max_message_bytes: int = ...,
+        epoch: int = ...,
+        counter: int = ...,
+        reload: bool = ...,
     ) -> None: ...
     def HasField(self, field_name: _Never) -> bool: ...
-    def ClearField(self, field_name: _Literal["connection_id", "user_id", "max_message_bytes"]) -> None: ...
+    def ClearField(
+        self, field_name: _Literal["connection_id", "user_id", "max_message_bytes", "epoch", "counter", "reload"]
+    ) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@_final
+class Received(_message.Message):
+    """The server has a call with a key, and will run it to its end: its result can be had by asking again."""
+
+    ID_FIELD_NUMBER: _Final = 1
+    id: str
+    def __init__(
+        self,
+        *,
+        id: str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: _Never) -> bool: ...
+    def ClearField(self, field_name: _Literal["id"]) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@_final
+class Push(_message.Message):
+    """Something happened that concerns the user."""
+
+    COUNTER_FIELD_NUMBER: _Final = 1
+    TYPE_FIELD_NUMBER: _Final = 2
+    PAYLOAD_FIELD_NUMBER: _Final = 3
+    counter: int
+    """1, 2, 3, … for each user, whatever connection they come on; 0 for what is not repeated after a loss."""
+    type: str
+    """Full name of the message."""
+    payload: bytes
+    """The serialized message."""
+    def __init__(
+        self,
+        *,
+        counter: int = ...,
+        type: str = ...,
+        payload: bytes = ...,
+    ) -> None: ...
+    def HasField(self, field_name: _Never) -> bool: ...
+    def ClearField(self, field_name: _Literal["counter", "type", "payload"]) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @_final
