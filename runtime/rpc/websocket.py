@@ -184,7 +184,7 @@ class Socket(WebSocketHandler):
                 self._start(frame)
             elif isinstance(frame, Cancel):
                 self._cancel(frame.id)
-            else:
+            elif isinstance(frame, Hello):
                 return self._hello(wire, frame)
         except BadFrame as error:
             self.end(CloseCode.BAD_FRAME, str(error))

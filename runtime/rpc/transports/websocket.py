@@ -181,7 +181,7 @@ class WebSocketTransport:
             self.leaving = True
             if not self._pending:
                 self.close()
-        elif self._welcomed is not None and not self._welcomed.done():
+        elif isinstance(frame, Welcome) and self._welcomed is not None and not self._welcomed.done():
             self._welcomed.set_result(frame)
 
     def _why_closed(self) -> RpcError:
