@@ -198,10 +198,11 @@ class ForeignKey:
 
 @dataclass(frozen=True, slots=True)
 class CacheRule:
-    """`-- sun: cache ttl=6h max=10000`."""
+    """`-- sun: cache ttl=6h max=10000 lists=post_by_user`."""
 
     ttl_ms: int
     max_rows: int | None = None
+    lists: tuple[str, ...] = ()  # names of keys, `PRIMARY` for the leading part of the primary key
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,7 @@ def _example(names: Sequence[str]) -> str:
     values = {
         "ttl": "ttl=6h",
         "max": "max=10000",
+        "lists": "lists=key_name",
         "enum": "enum=package.v1.Name",
         "renamed_from": "renamed_from=old_name",
     }
@@ -116,7 +117,7 @@ def _example(names: Sequence[str]) -> str:
 
 
 def _cache(note: Note) -> CacheRule:
-    pairs = _pairs(note, ("ttl", "max"), skip=1)
+    pairs = _pairs(note, ("ttl", "max", "lists"), skip=1)
     if "ttl" not in pairs:
         raise Refused(note.start, "bad-directive", "`cache` needs a time to live: write cache ttl=6h")
     duration = _DURATION.fullmatch(pairs["ttl"])
@@ -127,7 +128,12 @@ def _cache(note: Note) -> CacheRule:
     most = pairs.get("max")
     if most is not None and not re.fullmatch(r"[1-9][0-9]{0,11}", most):
         raise Refused(note.start, "bad-directive", f"max=`{most}` is no number of rows: write a positive integer")
-    return CacheRule(ttl_ms, int(most) if most is not None else None)
+    lists = tuple(pairs["lists"].split(",")) if "lists" in pairs else ()
+    for name in lists:
+        if not name or lists.count(name) > 1:
+            fault = "names a key twice" if name else "has an empty name"
+            raise Refused(note.start, "bad-directive", f"lists=`{pairs['lists']}` {fault}: write lists=key_name,other")
+    return CacheRule(ttl_ms, int(most) if most is not None else None, lists)
 
 
 def _events(note: Note) -> tuple[str, ...]:

@@ -57,7 +57,9 @@ class FinderView:
     fields: tuple[FieldView, ...]
     order: tuple[FieldView, ...]
     unique: bool
+    key: str  # the key's name in the schema, PRIMARY for the primary key
     origin: str  # KEY post_by_user (user_id, post_id)
+    cached: bool = False  # its pages are kept in the row cache
 
     @property
     def parameters(self) -> str:
@@ -82,7 +84,8 @@ class FinderView:
         if self.unique:
             return f"The row of this key. Generated from {self.origin}."
         ways = ", ".join(f"`{each.name}`" for each in self.order)
-        return f"A page ordered by {ways}: see `sql.Finder.page`. Generated from {self.origin}."
+        kept = " Kept in the row cache." if self.cached else ""
+        return f"A page ordered by {ways}: see `sql.Finder.page`. Generated from {self.origin}.{kept}"
 
 
 def _key_type(fields: tuple[FieldView, ...]) -> str:
@@ -112,6 +115,14 @@ class TableView:
     @property
     def key_type(self) -> str:
         return _key_type(self.key)
+
+    @property
+    def cache(self) -> str | None:
+        """The arguments of the rule of the row cache."""
+        rule = self.table.cache
+        if rule is None:
+            return None
+        return f"ttl_ms={rule.ttl_ms}" + (f", max_rows={rule.max_rows}" if rule.max_rows is not None else "")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -178,6 +189,12 @@ def _check_table(table: ir.Table, enums: set[str], diagnostics: Diagnostics) -> 
             rival = f"key {other}" if other != key.name else f"column {fields[name]}"
             text = f"key {key.name} of {table.name} and {rival} both become the Python name {name}: rename one"
             diagnostics.error(key.position, "name-clash", text)
+    paged = {name for name, _, unique in _found(table) if not unique}
+    for name in table.cache.lists if table.cache is not None else ():
+        if name not in paged:
+            known = f"those with lists are {', '.join(sorted(paged))}" if paged else "no key of it gives lists"
+            text = f"`cache lists={name}`: {table.name} has no such key whose finder gives a list; {known}"
+            diagnostics.error(table.position, "bad-directive", text)
 
 
 def _enums(file: ir.ProtoFile) -> list[ir.Enum]:
@@ -227,32 +244,57 @@ def _plain(key: ir.Key) -> bool:
     return key.kind == "btree" and all(part.column is not None for part in key.parts)
 
 
-def _finders(table: ir.Table, fields: dict[str, FieldView], key: tuple[FieldView, ...]) -> list[FinderView]:
-    found: list[FinderView] = []
+def _found(table: ir.Table) -> list[tuple[str, ir.Key, bool]]:
+    """The keys from which finders follow: the name in the schema, the key, and whether it finds one row."""
+    found: list[tuple[str, ir.Key, bool]] = []
     if table.primary_key is not None:
-        origin = f"PRIMARY KEY ({', '.join(_columns(table.primary_key))})"
-        found.append(FinderView("get", key, (), unique=True, origin=origin))
-    for each in table.keys:
-        if not _plain(each):
-            continue
-        columns = tuple(fields[name] for name in _columns(each))
-        name = finder(table.name, each.name, _columns(each))
-        whole = all(part.prefix is None for part in each.parts)
-        kind = "UNIQUE KEY" if each.unique else "KEY"
-        origin = f"{kind} {each.name} ({', '.join(_columns(each))})"
-        if each.unique and whole:
-            found.append(FinderView(name, columns, (), unique=True, origin=origin))
-        else:
-            found.append(_page(name, columns, key, origin))
+        found.append(("", table.primary_key, True))
+    found += [
+        (each.name, each, each.unique and all(part.prefix is None for part in each.parts))
+        for each in table.keys
+        if _plain(each)
+    ]
     # The leading part of a composite primary key is an index too.
-    if len(key) > 1 and table.primary_key is not None:
-        name = identifier("by_" + "_and_".join(each.name for each in key[:-1]), "by")
-        if all(name != other.name for other in found) and name not in fields:
-            found.append(_page(name, key, key, f"PRIMARY KEY ({', '.join(_columns(table.primary_key))})"))
+    if table.primary_key is not None and len(table.primary_key.parts) > 1:
+        found.append(("PRIMARY", table.primary_key, False))
     return found
 
 
-def _page(name: str, columns: tuple[FieldView, ...], key: tuple[FieldView, ...], origin: str) -> FinderView:
+def _finders(table: ir.Table, fields: dict[str, FieldView], key: tuple[FieldView, ...]) -> list[FinderView]:
+    found: list[FinderView] = []
+    cached = table.cache.lists if table.cache is not None else ()
+    for key_name, each, unique in _found(table):
+        columns = tuple(fields[name] for name in _columns(each))
+        origin = f"{_kind(each)} ({', '.join(_columns(each))})"
+        if key_name == "":
+            found.append(FinderView("get", key, (), True, key_name, origin))
+        elif key_name == "PRIMARY":
+            name = identifier("by_" + "_and_".join(each.name for each in key[:-1]), "by")
+            if all(name != other.name for other in found) and name not in fields:
+                found.append(_page(name, key, key, key_name, origin, cached))
+        else:
+            name = finder(table.name, each.name, _columns(each))
+            if unique:
+                found.append(FinderView(name, columns, (), True, key_name, origin))
+            else:
+                found.append(_page(name, columns, key, key_name, origin, cached))
+    return found
+
+
+def _kind(key: ir.Key) -> str:
+    if key.name == "PRIMARY":
+        return "PRIMARY KEY"
+    return f"{'UNIQUE KEY' if key.unique else 'KEY'} {key.name}"
+
+
+def _page(
+    name: str,
+    columns: tuple[FieldView, ...],
+    key: tuple[FieldView, ...],
+    key_name: str,
+    origin: str,
+    cached: tuple[str, ...],
+) -> FinderView:
     """The last column orders the page and the primary key settles ties.
 
     A single or nullable column is compared instead.
@@ -263,7 +305,7 @@ def _page(name: str, columns: tuple[FieldView, ...], key: tuple[FieldView, ...],
     else:
         equal, order = columns[:-1], (last,)
     order += tuple(each for each in key if each not in columns)
-    return FinderView(name, equal, order, unique=False, origin=origin)
+    return FinderView(name, equal, order, False, key_name, origin, cached=key_name in cached)
 
 
 def _field(column: ir.Column) -> FieldView:

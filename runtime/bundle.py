@@ -162,6 +162,7 @@ async def _serve(settings: Settings, parts: Parts, build: Build, announce: Annou
         authenticator = app.authenticator or Anonymous()
         metrics = Metrics()
         db.observe(metrics.statement_finished)
+        metrics.watch_cache(db.cache)
         dispatcher = Dispatcher(app.services, authenticator, required=parts.services, settings=limits, metrics=metrics)
         gateway = Gateway(dispatcher, limits, checks={"sql": db.ping}, connections=connections)
         address = await gateway.start()

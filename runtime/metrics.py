@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.gc_collector import GCCollector
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from runtime.sql.cache import RowCache
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -65,6 +73,27 @@ class Metrics:
         if error is not None:
             self._sql_errors.labels(table, kind, type(error).__name__).inc()
 
+    def watch_cache(self, cache: RowCache) -> None:
+        """Tells of a row cache, by table."""
+        self.registry.register(_CacheCollector(cache))
+
     def render(self) -> bytes:
         """The text that Prometheus scrapes, of type CONTENT_TYPE."""
         return generate_latest(self.registry)
+
+
+class _CacheCollector(Collector):
+    """Reads a cache's own figures whenever it is asked, so that a hit pays for no counter."""
+
+    def __init__(self, cache: RowCache) -> None:
+        self._cache = cache
+
+    def collect(self) -> Iterator[Metric]:
+        rows = GaugeMetricFamily("sun_cache_rows", "Rows in the row cache.", labels=["table"])
+        hits = CounterMetricFamily("sun_cache_hits", "Results given from the row cache.", labels=["table"])
+        misses = CounterMetricFamily("sun_cache_misses", "Results loaded for the row cache.", labels=["table"])
+        for table, stats in self._cache.stats().items():
+            rows.add_metric([table], stats.rows)
+            hits.add_metric([table], stats.hits)
+            misses.add_metric([table], stats.misses)
+        yield from (rows, hits, misses)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from runtime.sql.cache import CacheRule
 from runtime.sql.dao import PAGE, Dao, Finder
+from runtime.sql.effects import Deleted, Hooks, Updated
 from runtime.sql.expressions import Column, Condition, NullableColumn
 from runtime.sql.queries import Delete, Query, Select, Update
 from runtime.sql.raw import raw, raw_write
@@ -10,17 +12,21 @@ from runtime.sql.tables import Row, Table
 
 __all__ = [
     "PAGE",
+    "CacheRule",
     "Column",
     "Condition",
     "Dao",
     "Delete",
+    "Deleted",
     "Finder",
+    "Hooks",
     "NullableColumn",
     "Query",
     "Row",
     "Select",
     "Table",
     "Update",
+    "Updated",
     "raw",
     "raw_write",
 ]

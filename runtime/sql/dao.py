@@ -11,9 +11,24 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import msgspec
 
+from runtime.sql.cache import Place
+from runtime.sql.changes import Key
 from runtime.sql.dialects import Dialect
 from runtime.sql.expressions import AnyColumn, Condition, all_of
-from runtime.sql.queries import SHORT_LIMIT, Batch, Delete, Derived, Fixed, Query, Select, Update
+from runtime.sql.queries import (
+    SHORT_LIMIT,
+    Batch,
+    Delete,
+    Derived,
+    Fixed,
+    Insert,
+    Keyed,
+    Many,
+    Page,
+    Query,
+    Select,
+    Update,
+)
 from runtime.sql.statements import Outcome, Statement, insert_text, select_text
 from runtime.sql.tables import Table
 from runtime.sql.types import Bool, Float, Int
@@ -66,12 +81,12 @@ class Dao(Generic[R]):
 
         Running it raises UniqueViolation when a row with one of its unique keys exists.
         """
-        return Fixed(_insert(cls.table, "insert", 1), _values(cls.table, row))
+        return _single(cls.table, "insert", row)
 
     @classmethod
     def insert_if_absent(cls, row: R) -> Query[int]:
         """Add a row unless one with the same unique key exists; the result is 1 or 0."""
-        return Fixed(_insert(cls.table, "insert_if_absent", 1), _values(cls.table, row))
+        return _single(cls.table, "insert_if_absent", row)
 
     @classmethod
     def insert_many(cls, rows: Iterable[R]) -> Query[int]:
@@ -84,7 +99,7 @@ class Dao(Generic[R]):
 
         Running it raises ConstraintViolation or InvalidValue when another row has one of its unique keys.
         """
-        return Fixed(_insert(cls.table, "upsert", 1), _values(cls.table, row))
+        return _single(cls.table, "upsert", row)
 
     @classmethod
     def upsert_many(cls, rows: Iterable[R]) -> Query[int]:
@@ -122,32 +137,33 @@ class Dao(Generic[R]):
         return Delete(table, all_of((*conditions, *(column == value for column, value in columns.items()))))
 
 
-class Found(dict[K, V]):
-    """Rows by key. `sum` joins those of several statements."""
-
-    def __add__(self, other: dict[K, V]) -> Found[K, V]:
-        return Found(self | other)
-
-    def __radd__(self, zero: int) -> Found[K, V]:
-        return self
-
-
 class Finder(Generic[R]):
     """Finds rows by one key of a table. Made once per key; each call returns a value.
 
     `columns` are compared for equality. A non-unique key also has `order`: the columns that order its pages, and whose
-    values are the cursor of keyset paging (https://use-the-index-luke.com/no-offset).
+    values are the cursor of keyset paging (https://use-the-index-luke.com/no-offset). What a unique key of a cached
+    table finds is kept in the row cache; pages are where they are `cached`.
     """
 
-    __slots__ = ("_columns", "_order", "_statement", "_table")
+    __slots__ = ("_columns", "_key_of", "_order", "_place", "_statement", "_table")
 
     def __init__(
-        self, table: Table[R], columns: Sequence[AnyColumn[R, Any]], order: Sequence[AnyColumn[R, Any]] = ()
+        self,
+        table: Table[R],
+        columns: Sequence[AnyColumn[R, Any]],
+        order: Sequence[AnyColumn[R, Any]] | None = None,
+        *,
+        cached: bool = False,
     ) -> None:
         self._table = table
         self._columns = tuple(columns)
-        self._order = tuple(order)
+        self._order = tuple(order or ())
         self._statement: Statement[R | None] | None = None
+        self._key_of = attrgetter(*(table.fields[table.names.index(column.name)] for column in columns))
+        self._place: Place | None = None
+        if table.cache is not None and (order is None or cached):
+            self._place = Place(table, columns, order)
+            table.places.append(self._place)
 
     def one(self, *values: Any) -> Query[R | None]:
         """The row of a unique key. Raises TypeError for a None among the values, which no key has."""
@@ -156,7 +172,8 @@ class Finder(Generic[R]):
         statement = self._statement
         if statement is None:
             statement = self._statement = self._unique(values)
-        return Fixed(statement, values)
+        place = self._place
+        return Fixed(statement, values) if place is None else Keyed(statement, values, place)
 
     def many(self, keys: Iterable[Any]) -> Query[dict[Any, R]]:
         """The rows of many keys, each key a value or a tuple of them, by the key as the row has it.
@@ -170,29 +187,31 @@ class Finder(Generic[R]):
                 raise ValueError(f"{self._table.name}: a key has {width} values, not {len(row)}")
             if None in row:
                 raise TypeError(f"{self._table.name}: no row is found by None")
-        most = max(1, _KEY_PARAMETERS // width)
-        parts = [self._many(rows[start : start + most]) for start in range(0, len(rows), most)] or [self._many([])]
-        # A batch adds up what its parts give.
-        return parts[0] if len(parts) == 1 else cast("Query[dict[Any, R]]", Batch(cast("list[Query[int]]", parts)))
+        return Many(rows, self._cut, lambda key: self.one(*key), self._place)
 
-    def _many(self, keys: list[tuple[Any, ...]]) -> Query[dict[Any, R]]:
-        table = self._table
+    def _cut(self, keys: Sequence[Key]) -> list[Query[dict[Any, R]]]:
+        most = max(1, _KEY_PARAMETERS // len(self._columns))
+        return [self._many(list(keys[start : start + most])) for start in range(0, len(keys), most)]
+
+    def _many(self, keys: list[Key]) -> Query[dict[Any, R]]:
+        table, key_of = self._table, self._key_of
         names = tuple(column.name for column in self._columns)
-        if not keys:
-            condition: Condition[R] = Condition(("constant", False))
-        elif len(names) == 1:
+        if len(names) == 1:
             condition = self._columns[0].in_(key[0] for key in keys)
         else:
             keys = keys + keys[-1:] * ((1 << (len(keys) - 1).bit_length()) - len(keys))
-            condition = Condition(("rows", names, len(keys)), tuple(value for key in keys for value in key))
-        key_of = attrgetter(*(table.fields[table.names.index(name)] for name in names))
+            condition = Condition[R](("rows", names, len(keys)), tuple(value for key in keys for value in key))
 
         def read(outcome: Outcome, dialect: Dialect) -> dict[Any, R]:
-            return Found((key_of(row), row) for row in table.read_all(outcome, dialect))
+            return {key_of(row): row for row in table.read_all(outcome, dialect)}
 
         select = Select(table, condition)
         return Derived(
-            select.limit(len(keys)) if len(keys) <= SHORT_LIMIT else select, f"many {names}", table.names, read
+            select.limit(len(keys)) if len(keys) <= SHORT_LIMIT else select,
+            f"many {names}",
+            table.names,
+            read,
+            rows=True,
         )
 
     def page(self, values: tuple[Any, ...], before: Any, after: Any, limit: int) -> Select[R]:
@@ -204,7 +223,9 @@ class Finder(Generic[R]):
             terms.append(_beyond(self._order, after, upwards=True))
         upwards = after is not None and before is None
         order = [column.asc() if upwards else column.desc() for column in self._order]
-        return Select(self._table, all_of(terms)).order_by(*order).limit(limit)
+        select = Select(self._table, all_of(terms)).order_by(*order).limit(limit)
+        # The values stand first in the key: the cache finds by them the pages that a new row may belong to.
+        return select if self._place is None else Page(select, self._place, (values, before, after, limit))
 
     def _equal(self, values: tuple[Any, ...]) -> Iterator[Condition[R]]:
         return (column == value for column, value in zip(self._columns, values, strict=True))
@@ -217,7 +238,7 @@ class Finder(Generic[R]):
         def render(dialect: Dialect) -> str:
             return select_text(table.path, table.names, where, dialect)
 
-        return Statement(table.name, render, table.read_one, takes=table.takes(where), short=True)
+        return Statement(table.name, render, table.read_one, takes=table.takes(where), short=True, rows=True)
 
 
 def _beyond(order: Sequence[AnyColumn[R, Any]], cursor: Any, *, upwards: bool) -> Condition[R]:
@@ -294,19 +315,25 @@ def _rows_per_statement(table: Table[Any]) -> int:
     return max(1, _BATCH_PARAMETERS // len(table.columns))
 
 
+def _single(table: Table[R], verb: str, row: R) -> Query[int]:
+    return Insert(_insert(table, verb, 1), _values(table, row), table, (row,), verb == "upsert")
+
+
 def _batch(table: Table[R], verb: str, rows: Iterable[R]) -> Query[int]:
     most = _rows_per_statement(table)
     writable = [column.type for column in table.columns if column.writable]
     texts = [place for place, type in enumerate(writable) if not isinstance(type, (Bool, Int, Float))]
     parts: list[Query[int]] = []
     chunk: list[Any] = []
-    count = size = 0
+    group: list[R] = []
+    size = 0
 
     def cut() -> None:
-        nonlocal chunk, count, size
-        if count:
-            parts.append(Fixed(_insert(table, verb, count), tuple(chunk)))
-        chunk, count, size = [], 0, 0
+        nonlocal chunk, group, size
+        if group:
+            statement = _insert(table, verb, len(group))
+            parts.append(Insert(statement, tuple(chunk), table, tuple(group), verb == "upsert"))
+        chunk, group, size = [], [], 0
 
     for row in rows:
         values = _values(table, row)
@@ -315,10 +342,10 @@ def _batch(table: Table[R], verb: str, rows: Iterable[R]) -> Query[int]:
             value = values[place]
             if isinstance(value, (str, bytes)):
                 weight += 2 * len(value)
-        if count == most or (count and size + weight > _BATCH_BYTES):
+        if len(group) == most or (group and size + weight > _BATCH_BYTES):
             cut()
         chunk += values
-        count += 1
+        group.append(row)
         size += weight
     cut()
     return Batch(parts)

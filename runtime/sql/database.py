@@ -11,19 +11,25 @@ import logging
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
-from typing import Any, Literal, Protocol, Self, TypeVar, cast
+from typing import Any, Literal, Protocol, Self, TypeVar, cast, overload
 
+from runtime.sql.cache import Load, Place, RowCache
+from runtime.sql.changes import Change
+from runtime.sql.dao import Dao
 from runtime.sql.dialects import Dialect
+from runtime.sql.effects import Effects, Hooks
 from runtime.sql.errors import (
     Conflict,
     ConstraintViolation,
     InvalidValue,
     MissingTable,
+    PoolTimeout,
     ReadOnlyTransaction,
     SqlError,
 )
-from runtime.sql.queries import Batch, Query
+from runtime.sql.queries import Batch, Many, Query
 from runtime.sql.statements import Outcome, Rows, Statement
 from runtime.sql.urls import MysqlUrl, SqlUrl, configured
 from runtime.sql.waiting import uninterrupted
@@ -31,6 +37,8 @@ from runtime.sql.watch import SLOW_MS, Observer, Watch, rows_in
 
 T = TypeVar("T")
 V = TypeVar("V")
+R = TypeVar("R")
+D = TypeVar("D")
 
 Isolation = Literal["read committed", "repeatable read", "serializable"]
 """What a transaction sees of others (SQL-92, 4.28). SQLite gives `serializable` whatever is asked for."""
@@ -59,6 +67,9 @@ INNER_LEFT = "the block ended while one inside it was open: everything it did is
 
 HARMLESS = (ConstraintViolation, InvalidValue, MissingTable)
 """Failures that undo their own statement and leave the transaction as it was before."""
+
+UNDONE = (*HARMLESS, Conflict, PoolTimeout)
+"""Failures after which a write by itself has certainly not happened."""
 
 
 class Session(Protocol):
@@ -121,22 +132,60 @@ class Runner(Protocol):
 class Database:
     """One SQL store for one event loop. Made by `connect`."""
 
-    def __init__(self, engine: Engine, *, slow_ms: int = SLOW_MS, wrote: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        slow_ms: int = SLOW_MS,
+        cache: RowCache | None = None,
+        wrote: Callable[[], None] | None = None,
+    ) -> None:
         """`wrote` is called after a transaction that may have written, in the context of whoever ended it."""
         self._engine = engine
         self._wrote = wrote
         self.dialect = engine.dialect
+        self.cache = RowCache() if cache is None else cache
+        self._clock = self.cache.clock
+        self._keeps = not self.cache.off
+        self._kept = self.cache.places
+        self._effects = Effects(self.cache)
         self._watch = Watch(slow_ms)
+
+    def hook(self, dao: type[Dao[R]], hooks: Hooks[R]) -> None:
+        """Call these after rows of this table were written or read; see `Hooks`."""
+        self._effects.hook(dao.table.name, hooks)
 
     def observe(self, observer: Observer) -> None:
         """Call this after every statement; see `runtime.sql.watch.Observer`. Transactions under way are not told."""
         self._watch.observe(observer)
 
     async def run(self, query: Query[T]) -> T:
-        """Run a query by itself; a Batch in one transaction. A write is flushed when this returns. Raises SqlError."""
+        """Run a query by itself; a Batch in one transaction. A write is flushed when this returns. Raises SqlError.
+
+        What the row cache has is not asked for, nor what another task is about to load.
+        """
+        place = query.place
+        if place is not None and self._keeps:
+            entries = self._kept.get(place)
+            if entries is not None:
+                try:
+                    entry = entries.get(query.key)
+                except TypeError:  # a list, say: the checks of values know better what to say
+                    entry = None
+                if entry is not None and entry.expires > self._clock():
+                    entry.hits += 1
+                    return entry.value if entry.share is None else entry.share(entry.value)
+            return await self._run_kept(query, place)
         if isinstance(query, Batch):
             return cast(T, await self._run_batch(query))
+        if isinstance(query, Many):
+            return cast(T, await self._run_many(cast("Many[Any, Any]", query)))
         statement, params = query.resolve()
+        if statement.writes and self._effects.concern(query):
+            return await self._write(query, statement, params)
+        return await self._execute(statement, params)
+
+    async def _execute(self, statement: Statement[T], params: tuple[Any, ...]) -> T:
         dialect = self.dialect
         encoded = statement.encode(params, dialect)
         watch = self._watch
@@ -149,14 +198,107 @@ class Database:
             raise
         if (seconds := perf_counter() - started) >= watch.limit:
             watch.tell(statement, dialect, seconds, rows_in(outcome))
-        return statement.read(outcome, dialect) if outcome is not None else cast(T, 0)
+        result = statement.read(outcome, dialect) if outcome is not None else cast(T, 0)
+        if self._effects.hooked:
+            self._effects.loaded(statement, result)
+        return result
+
+    async def _write(self, query: Query[T], statement: Statement[T], params: tuple[Any, ...]) -> T:
+        """A write of which the cache or hooks must hear."""
+        dialect = self.dialect
+        encoded = statement.encode(params, dialect)
+        try:
+            outcome = await watched(self._watch, statement, dialect, self._engine.execute(statement, encoded))
+        except BaseException as error:
+            if not isinstance(error, UNDONE):
+                self._effects.doubtful(query.changes(None))
+            raise
+        if outcome is None:
+            return cast(T, 0)
+        self._effects.committed(query.changes(outcome))
+        return statement.read(outcome, dialect)
 
     async def _run_batch(self, batch: Batch) -> int:
-        parts = resolve_all(batch, self.dialect)
+        queries, parts = resolve_all(batch, self.dialect)
         if not parts:
             return 0
-        outcomes = await watched_batch(self._watch, parts, self.dialect, self._engine.execute_all(parts))
+        try:
+            outcomes = await watched_batch(self._watch, parts, self.dialect, self._engine.execute_all(parts))
+        except BaseException as error:
+            if not isinstance(error, UNDONE):
+                self._effects.doubtful(doubts(self._effects, queries))
+            raise
+        self._effects.committed(changes_of(self._effects, queries, outcomes))
         return total(parts, outcomes, self.dialect)
+
+    async def _run_kept(self, query: Query[T], place: Place) -> T:
+        """A query whose result the cache may keep, and has not."""
+        statement, params = query.resolve()
+        statement.encode(params, self.dialect)  # raises for what can be no key
+        while (entry := self.cache.find(place, query.key)) is None:
+            ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            load, leads = self.cache.enter(place, query.key, partial(_settle, ended))
+            if leads:
+                return await self._load(load, statement, params)
+            await ended
+            if load.error is not None:
+                raise load.error
+            if load.entry is not None:
+                return load.entry.give()
+        return entry.give()
+
+    async def _load(self, load: Load, statement: Statement[T], params: tuple[Any, ...]) -> T:
+        try:
+            result = await self._execute(statement.as_current(), params)
+        except BaseException as error:
+            self.cache.abandon(load, error if isinstance(error, Exception) else None)
+            raise
+        return self.cache.finish(load, result).give()
+
+    async def _run_many(self, many: Many[Any, Any]) -> dict[Any, Any]:
+        place = many.within
+        if place is None or not self._keeps:
+            return await self._find(many.cut(many.keys))
+        found, loads, others = self.cache.enter_many(place, many.keys)
+        if loads:
+            try:
+                rows = await self._find([part.fresh() for part in many.cut([load.key for load in loads])])
+            except BaseException:
+                for load in loads:
+                    self.cache.abandon(load)
+                raise
+            found |= self.cache.finish_many(loads, rows)
+        for key in others:
+            row = await self.run(many.one(key))
+            if row is not None:
+                found[place.plain_key(row)] = row
+        return found
+
+    async def _find(self, queries: Sequence[Query[dict[Any, Any]]]) -> dict[Any, Any]:
+        found: dict[Any, Any] = {}
+        for query in queries:
+            statement, params = query.resolve()
+            found |= await self._execute(statement, params)
+        return found
+
+    @overload
+    def cached(self, query: Query[T]) -> T | None: ...
+    @overload
+    def cached(self, query: Query[T], default: D) -> T | D: ...
+    def cached(self, query: Query[Any], default: Any = None) -> Any:
+        """What the row cache has of a query, or `default`; the engine is not asked. Of `get_many`, the rows it has.
+
+        Raises TypeError for a query whose result the cache never keeps.
+        """
+        return self.cache.peek(query, default)
+
+    async def preload(self, query: Query[Any]) -> None:
+        """Run `get_many`, `get` or another query that the row cache keeps, for those that ask next.
+
+        Raises SqlError; TypeError for a query whose result the cache never keeps.
+        """
+        self.cache.peek(query, None)
+        await self.run(query)
 
     async def stream(self, query: Query[list[V]], *, batch: int = 1000) -> AsyncGenerator[V, None]:
         """The rows of a query one by one, of which `batch` are in memory at once: `async for row in db.stream(query)`.
@@ -193,7 +335,7 @@ class Database:
         One that is `read_only` refuses writes; on SQLite it reads one snapshot and does not hold the writer.
         """
         wrote = None if read_only else self._wrote
-        return Transaction(self._engine, how(isolation, read_only), self._watch, wrote)
+        return Transaction(self._engine, how(isolation, read_only), self._watch, self._effects, wrote)
 
     async def transact(
         self,
@@ -248,18 +390,23 @@ class Transaction:
 
     A statement that breaks a constraint is undone alone, and the transaction may go on. A Conflict, a lost connection
     or a cancelled statement ends it: whatever is run then raises Conflict, and so does leaving the block as if nothing
-    had been. `begin` opens a block inside this one, which can be undone alone.
+    had been. `begin` opens a block inside this one, which can be undone alone. Reads go past the row cache, which hears
+    of the writes after the commit.
     """
 
-    def __init__(self, engine: Engine, how: How, watch: Watch, wrote: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, engine: Engine, how: How, watch: Watch, effects: Effects, wrote: Callable[[], None] | None = None
+    ) -> None:
         self._engine = engine
         self._how = how
         self._watch = watch
+        self._effects = effects
         self._wrote = wrote
         self._dialect = engine.dialect
         self._begun = False
         self._left = False
         self._callbacks: list[Callable[[], object]] = []
+        self._changes: list[Change] = []
         self._whole = _Whole(how.read_only)
 
     async def __aenter__(self) -> Self:
@@ -284,13 +431,12 @@ class Transaction:
         """
         whole = self._whole
         if isinstance(query, Batch):
-            parts = resolve_all(query, self._dialect)
-            if whole.read_only and parts:
-                raise refused(parts[0][0])
-            async with whole.turn:
-                work = self._guarded(lambda session: session.execute_all(parts))
-                outcomes = await watched_batch(self._watch, parts, self._dialect, work)
-            return cast(T, total(parts, outcomes, self._dialect))
+            return cast(T, await self._run_batch(query))
+        if isinstance(query, Many):
+            found: dict[Any, Any] = {}
+            for part in cast("Many[Any, Any]", query).parts():
+                found |= await self.run(part)
+            return cast(T, found)
         statement, params = query.resolve()
         if whole.read_only and statement.writes:
             raise refused(statement)
@@ -298,7 +444,22 @@ class Transaction:
         async with whole.turn:
             work = self._guarded(lambda session: session.execute(statement, encoded))
             outcome = await watched(self._watch, statement, self._dialect, work)
-        return statement.read(outcome, self._dialect) if outcome is not None else cast(T, 0)
+            if statement.writes and outcome is not None and self._effects.concern(query):
+                self._changes += query.changes(outcome)
+        result = statement.read(outcome, self._dialect) if outcome is not None else cast(T, 0)
+        if self._effects.hooked and statement.rows:
+            self._callbacks.append(partial(self._effects.loaded, statement, result))
+        return result
+
+    async def _run_batch(self, batch: Batch) -> int:
+        queries, parts = resolve_all(batch, self._dialect)
+        if self._whole.read_only and parts:
+            raise refused(parts[0][0])
+        async with self._whole.turn:
+            work = self._guarded(lambda session: session.execute_all(parts))
+            outcomes = await watched_batch(self._watch, parts, self._dialect, work)
+            self._changes += changes_of(self._effects, queries, outcomes)
+        return total(parts, outcomes, self._dialect)
 
     async def _guarded(self, work: Callable[[Session], Awaitable[V]]) -> V:
         whole = self._whole
@@ -350,6 +511,7 @@ class Transaction:
         if done:
             if self._wrote is not None:  # the callbacks run in a task of their own, which may start others that read
                 self._wrote()
+            self._effects.committed(self._changes)
             call_all(self._callbacks)
         elif commit:
             raise RuntimeError(INNER_LEFT) if whole.failure is None else ended(whole.failure)
@@ -360,6 +522,8 @@ class Transaction:
         try:
             await session.commit()
         except BaseException as error:
+            if not isinstance(error, UNDONE):
+                self._effects.doubtful(self._changes)
             if (seconds := perf_counter() - started) >= watch.limit:
                 watch.tell_commit(seconds, error)
             raise
@@ -371,7 +535,7 @@ class _Nested(Transaction):
     """A block inside a transaction: a savepoint."""
 
     def __init__(self, outer: Transaction) -> None:
-        super().__init__(outer._engine, outer._how, outer._watch)
+        super().__init__(outer._engine, outer._how, outer._watch, outer._effects)
         self._outer = outer
         self._whole = outer._whole
         self._savepoint = ""
@@ -403,6 +567,7 @@ class _Nested(Transaction):
                         raise
         if done:
             self._outer._callbacks += self._callbacks
+            self._outer._changes += self._changes
         elif commit:
             raise RuntimeError(INNER_LEFT) if whole.failure is None else ended(whole.failure)
 
@@ -425,15 +590,15 @@ async def connect(
 
         primary: Engine = await open_mysql(place)
         if not place.replicas:
-            return Database(primary, slow_ms=place.slow_ms)
+            return Database(primary, slow_ms=place.slow_ms, cache=RowCache(place.cache_ms))
         from runtime.sql.replicas import Choice, ReplicatedEngine
 
         replicas: list[Engine] = [MysqlEngine(url) for url in place.replicas]  # reached when they are first asked
         engine = ReplicatedEngine(primary, replicas, Choice(replicas, place.own_writes_ms))
-        return Database(engine, slow_ms=place.slow_ms, wrote=engine.wrote)
+        return Database(engine, slow_ms=place.slow_ms, cache=RowCache(place.cache_ms), wrote=engine.wrote)
     from runtime.sql.engines.sqlite_asyncio import open_sqlite
 
-    return Database(await open_sqlite(place), slow_ms=place.slow_ms)
+    return Database(await open_sqlite(place), slow_ms=place.slow_ms, cache=RowCache(place.cache_ms))
 
 
 async def watched(
@@ -468,13 +633,29 @@ async def watched_batch(
     return outcomes
 
 
-def resolve_all(batch: Batch, dialect: Dialect) -> list[Part]:
-    """Every statement of a batch with its encoded parameters, in order."""
+def resolve_all(batch: Batch, dialect: Dialect) -> tuple[list[Query[int]], list[Part]]:
+    """Every query of a batch, and its statement with its encoded parameters, in order."""
+    queries = list(_leaves(batch))
     parts: list[Part] = []
-    for query in _leaves(batch):
+    for query in queries:
         statement, params = query.resolve()
         parts.append((statement, statement.encode(params, dialect)))
-    return parts
+    return queries, parts
+
+
+def changes_of(effects: Effects, queries: Sequence[Query[Any]], outcomes: Sequence[Outcome | None]) -> list[Change]:
+    """What a batch did, of which the cache or hooks must hear."""
+    return [
+        change
+        for query, outcome in zip(queries, outcomes, strict=True)
+        if outcome is not None and effects.concern(query)
+        for change in query.changes(outcome)
+    ]
+
+
+def doubts(effects: Effects, queries: Sequence[Query[Any]]) -> list[Change]:
+    """What a batch may have done."""
+    return [change for query in queries if effects.concern(query) for change in query.changes(None)]
 
 
 def _leaves(batch: Batch) -> Iterator[Query[int]]:
@@ -492,6 +673,11 @@ def total(parts: Sequence[Part], outcomes: Sequence[Outcome | None], dialect: Di
         for (statement, _), outcome in zip(parts, outcomes, strict=True)
         if outcome is not None
     )
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def ended(failure: BaseException) -> SqlError:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
 
 from runtime.sql import types
+from runtime.sql.changes import Change, Key, bound_keys
 from runtime.sql.dialects import Dialect
 from runtime.sql.errors import UnsafeStatement
 from runtime.sql.expressions import (
@@ -33,6 +34,7 @@ from runtime.sql.statements import (
 from runtime.sql.types import Convert, SqlType
 
 if TYPE_CHECKING:
+    from runtime.sql.cache import Place
     from runtime.sql.tables import Table
 
 R = TypeVar("R")
@@ -52,9 +54,16 @@ SHORT_LIMIT = 1_000  # rows; a read that can return no more may run on the event
 
 
 class Query(Generic[T]):
-    """What to run and what comes back (T). Immutable; the same value runs on every Database, any number of times."""
+    """What to run and what comes back (T). Immutable; the same value runs on every Database, any number of times.
+
+    The result is kept in the row cache at a `place`, under `key`. A write is `told` where a cache must hear of it.
+    """
 
     __slots__ = ()
+
+    place: Place | None = None
+    key: Key = ()
+    told: bool = False
 
     def resolve(self) -> tuple[Statement[T], tuple[Any, ...]]:
         """The statement and its parameters.
@@ -62,6 +71,27 @@ class Query(Generic[T]):
         Raises UnsafeStatement, TypeError and ValueError for a query that may not run.
         """
         raise NotImplementedError
+
+    def changes(self, outcome: Outcome | None) -> Sequence[Change]:
+        """What a write did that had this outcome; None where it is unknown."""
+        return ()
+
+    def fresh(self) -> Query[T]:
+        """The same, past the row cache and past replicas: what is committed when it runs."""
+        return Fresh(self)
+
+
+class Fresh(Query[T]):
+    """A read of what is committed now."""
+
+    __slots__ = ("_query",)
+
+    def __init__(self, query: Query[T]) -> None:
+        self._query = query
+
+    def resolve(self) -> tuple[Statement[T], tuple[Any, ...]]:
+        statement, params = self._query.resolve()
+        return statement.as_current(), params
 
 
 class Fixed(Query[T]):
@@ -78,6 +108,77 @@ class Fixed(Query[T]):
 
     def __repr__(self) -> str:
         return f"Query({self.statement.table}, {self.params!r})"
+
+
+class Keyed(Fixed[T]):
+    """The row of a unique key, which the row cache may have."""
+
+    __slots__ = ("key", "place")
+
+    def __init__(self, statement: Statement[T], params: tuple[Any, ...], place: Place) -> None:
+        self.statement = statement
+        self.params = self.key = params
+        self.place = place
+
+
+class Insert(Fixed[int]):
+    """Adds rows, or with `upsert` puts them in the place of others."""
+
+    __slots__ = ("_rows", "_table", "_upsert")
+
+    def __init__(
+        self, statement: Statement[int], params: tuple[Any, ...], table: Table[Any], rows: tuple[Any, ...], upsert: bool
+    ) -> None:
+        super().__init__(statement, params)
+        self._table = table
+        self._rows = rows
+        self._upsert = upsert
+
+    @property
+    def told(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self._table.told
+
+    def changes(self, outcome: Outcome | None) -> Sequence[Change]:
+        table, rows = self._table, self._rows
+        if outcome is not None and len(rows) == 1 and table.auto is not None and outcome.last_id:
+            rows = (table.numbered(rows[0], outcome.last_id),)
+        return (Change(table.name, table, "upsert" if self._upsert else "insert", rows, count=len(rows)),)
+
+
+class Many(Query[dict[K, R]]):
+    """The rows of many keys, by key. `cut` makes of keys the queries that find them, none too large for an engine.
+
+    `within` is where the row cache keeps each row, and `one` the query for it.
+    """
+
+    __slots__ = ("cut", "keys", "one", "within")
+
+    def __init__(
+        self,
+        keys: Sequence[Key],
+        cut: Callable[[Sequence[Key]], Sequence[Query[dict[K, R]]]],
+        one: Callable[[Key], Query[R | None]],
+        within: Place | None,
+    ) -> None:
+        self.keys = keys
+        self.cut = cut
+        self.one = one
+        self.within = within
+
+    def parts(self) -> Sequence[Query[dict[K, R]]]:
+        """The queries to run; none for no keys."""
+        return self.cut(self.keys)
+
+    def resolve(self) -> tuple[Statement[dict[K, R]], tuple[Any, ...]]:
+        """The statement, where one is enough. Raises ValueError where it takes another number of them."""
+        parts = self.parts()
+        if len(parts) != 1:
+            raise ValueError(f"{len(self.keys)} keys take {len(parts)} statements: run the query on a database")
+        return parts[0].resolve()
+
+    def fresh(self) -> Query[dict[K, R]]:
+        cut = self.cut
+        return Many(self.keys, lambda keys: [part.fresh() for part in cut(keys)], self.one, None)
 
 
 class Batch(Query[int]):
@@ -172,7 +273,7 @@ class Select(Query[list[R]]):
     def first(self) -> Query[R | None]:
         """The first row in the order, or None."""
         table = self._table
-        return Derived(self._but(limit=1), "first", table.names, table.read_one)
+        return Derived(self._but(limit=1), "first", table.names, table.read_one, rows=True)
 
     def values(self, column: Selectable[R, V]) -> Query[list[V]]:
         """One column of each row, without building rows."""
@@ -286,7 +387,7 @@ class Select(Query[list[R]]):
         return Select(self._table, self._where)
 
     def resolve(self) -> tuple[Statement[list[R]], tuple[Any, ...]]:
-        return self.resolve_as("rows", self._table.names, self._table.read_all)
+        return self.resolve_as("rows", self._table.names, self._table.read_all, rows=True)
 
     def resolve_as(
         self,
@@ -294,6 +395,7 @@ class Select(Query[list[R]]):
         terms: tuple[Term, ...],
         read: Callable[[Outcome, Dialect], V],
         group: tuple[str, ...] = (),
+        rows: bool = False,
     ) -> tuple[Statement[V], tuple[Any, ...]]:
         """The statement that selects `terms` and reads them with `read`.
 
@@ -331,15 +433,28 @@ class Select(Query[list[R]]):
 
             statement = table.keep(
                 key,
-                Statement(table.name, render, read, takes=table.takes(where), short=short, locks=bool(lock)),
+                Statement(
+                    table.name, render, read, takes=table.takes(where), short=short, current=bool(lock), rows=rows
+                ),
             )
         return statement, params
+
+
+class Page(Select[R]):
+    """A page of a finder, which the row cache may have. Refined further it is a Select, which the cache has not."""
+
+    __slots__ = ("key", "place")
+
+    def __init__(self, select: Select[R], place: Place, key: Key) -> None:
+        super().__init__(select._table, select._where, select._order, select._limit)
+        self.place = place
+        self.key = key
 
 
 class Derived(Query[T]):
     """What a Select gives when it is read in another way."""
 
-    __slots__ = ("_group", "_kind", "_read", "_select", "_terms")
+    __slots__ = ("_group", "_kind", "_read", "_rows", "_select", "_terms")
 
     def __init__(
         self,
@@ -348,15 +463,17 @@ class Derived(Query[T]):
         terms: tuple[Term, ...],
         read: Callable[[Outcome, Dialect], T],
         group: tuple[str, ...] = (),
+        rows: bool = False,
     ) -> None:
         self._select = select
         self._kind = kind
         self._terms = terms
         self._read = read
         self._group = group
+        self._rows = rows
 
     def resolve(self) -> tuple[Statement[T], tuple[Any, ...]]:
-        return self._select.resolve_as(self._kind, self._terms, self._read, self._group)
+        return self._select.resolve_as(self._kind, self._terms, self._read, self._group, self._rows)
 
 
 class Groups(Generic[R, K]):
@@ -499,6 +616,15 @@ class Update(Query[int]):
         """`set` of columns whose names are known only when the program runs."""
         return self._set(values)
 
+    @property
+    def told(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self._table.told
+
+    def changes(self, outcome: Outcome | None) -> Sequence[Change]:
+        keys = bound_keys(self._table, self._where)
+        count = 0 if outcome is None else outcome.changed
+        return (Change(self._table.name, self._table, "update", (), keys, self._values, self._increments, count),)
+
     def everywhere(self) -> Self:
         """Say that every row of the table is meant."""
         twin = self._copy()
@@ -538,6 +664,14 @@ class Delete(Query[int]):
         self._table = table
         self._where = where
         self._everywhere = everywhere
+
+    @property
+    def told(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self._table.told
+
+    def changes(self, outcome: Outcome | None) -> Sequence[Change]:
+        keys = bound_keys(self._table, self._where)
+        return (Change(self._table.name, self._table, "delete", (), keys, count=outcome.changed if outcome else 0),)
 
     def everywhere(self) -> Delete:
         """Say that every row of the table is meant."""

@@ -16,6 +16,7 @@ from typing import Any, LiteralString, TypeVar, get_type_hints
 import msgspec
 
 from runtime.sql import types
+from runtime.sql.changes import Change
 from runtime.sql.dialects import Dialect
 from runtime.sql.errors import ResultMismatch
 from runtime.sql.queries import Fixed, Query, changed
@@ -64,7 +65,22 @@ def raw(text: LiteralString, *params: object, into: type[S]) -> Query[list[S]]:
 def raw_write(text: LiteralString, *params: object) -> Query[int]:
     """An INSERT, UPDATE or DELETE; the result is how many rows it changed. Raises what `raw` raises."""
     _counted(text, params)
-    return Fixed(_writing(text, tuple(map(_type, params))), params)
+    return _Write(_writing(text, tuple(map(_type, params))), params, text)
+
+
+class _Write(Fixed[int]):
+    """A write of which only the tables are known that its text names."""
+
+    __slots__ = ("_text",)
+
+    told = True
+
+    def __init__(self, statement: Statement[int], params: tuple[Any, ...], text: str) -> None:
+        super().__init__(statement, params)
+        self._text = text
+
+    def changes(self, outcome: Outcome | None) -> list[Change]:
+        return [Change(name, None, "raw") for name in _tables(self._text)]
 
 
 def _type(value: object) -> SqlType[Any]:
@@ -120,10 +136,14 @@ def _renderer(text: str) -> Callable[[Dialect], str]:
 
 def _subject(text: str) -> str:
     """The first table named, for errors and logs."""
-    for token in _TOKEN.finditer(text):
-        if token["table"]:
-            return f"{token['database']}.{token['table']}"
-    return "raw SQL"
+    return next(iter(_tables(text)), "raw SQL")
+
+
+@lru_cache(maxsize=1_024)
+def _tables(text: str) -> tuple[str, ...]:
+    """The tables that a text names, each once."""
+    named = (f"{token['database']}.{token['table']}" for token in _TOKEN.finditer(text) if token["table"])
+    return tuple(dict.fromkeys(named))
 
 
 def _takes(kinds: tuple[SqlType[Any], ...]) -> tuple[Param, ...]:

@@ -73,7 +73,7 @@ class ReplicatedEngine:
                 return await self._primary.execute(statement, params)
             finally:
                 self._choice.wrote()
-        if not statement.locks and (chosen := self._choice.next()) is not None:
+        if not statement.current and (chosen := self._choice.next()) is not None:
             index, replica = chosen
             try:
                 return await replica.execute(statement, params)
@@ -147,7 +147,7 @@ class ReplicatedSyncEngine:
                 return self._primary.execute(statement, params)
             finally:
                 self._choice.wrote()
-        if not statement.locks and (chosen := self._choice.next()) is not None:
+        if not statement.current and (chosen := self._choice.next()) is not None:
             index, replica = chosen
             try:
                 return replica.execute(statement, params)

@@ -5,6 +5,7 @@ Knows nothing of connections.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
 from operator import call
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, cast
@@ -68,19 +69,22 @@ class Statement(Generic[T]):
 
     `render` gives the text for a dialect; `takes` says what the parameters may be, in order and `repeat` times over;
     those of LIMIT and OFFSET, which come last, are not among them. `read` makes the result.
-    A read that `locks` rows belongs where they are written. With `absorbs_duplicate` a UniqueViolation is no error: its
-    result is that of no row, 0.
+    A read of `current` rows, such as one that locks them, goes where they are written, not to a replica. `rows` says
+    that `read` gives whole rows: one or None, a list, or a dict. With `absorbs_duplicate` a UniqueViolation is no
+    error: its result is that of no row, 0.
     """
 
     __slots__ = (
         "_encoders",
         "_tests",
         "_texts",
+        "_twin",
         "absorbs_duplicate",
-        "locks",
+        "current",
         "read",
         "render",
         "repeat",
+        "rows",
         "short",
         "table",
         "takes",
@@ -98,7 +102,8 @@ class Statement(Generic[T]):
         writes: bool = False,
         short: bool = False,
         absorbs_duplicate: bool = False,
-        locks: bool = False,
+        current: bool = False,
+        rows: bool = False,
     ) -> None:
         self.table = table
         self.render = render
@@ -108,10 +113,21 @@ class Statement(Generic[T]):
         self.writes = writes
         self.short = short
         self.absorbs_duplicate = absorbs_duplicate
-        self.locks = locks
+        self.current = current
+        self.rows = rows
+        self._twin: Statement[T] | None = None
         self._tests = tuple(param.fits() for param in takes) * (repeat if repeat < _COLUMNWISE else 0)
         self._texts: dict[str, str] = {}
         self._encoders: dict[str, tuple[tuple[int, Convert], ...]] = {}
+
+    def as_current(self) -> Statement[T]:
+        """The same read of `current` rows."""
+        if self.current:
+            return self
+        if self._twin is None:
+            self._twin = copy.copy(self)
+            self._twin.current = True
+        return self._twin
 
     def text(self, dialect: Dialect) -> str:
         text = self._texts.get(dialect.key)

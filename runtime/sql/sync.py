@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
+from functools import partial
 from time import perf_counter
-from typing import Any, Protocol, Self, TypeVar, cast
+from typing import Any, Protocol, Self, TypeVar, cast, overload
 
+from runtime.sql.cache import Load, Place, RowCache
+from runtime.sql.changes import Change
+from runtime.sql.dao import Dao
 from runtime.sql.database import (
     ATTEMPTS,
     DEFAULT,
     HARMLESS,
     INNER_LEFT,
     INNER_OPEN,
+    UNDONE,
     How,
     Isolation,
     Part,
     call_all,
+    changes_of,
+    doubts,
     ended,
     how,
     pauses,
@@ -29,14 +37,17 @@ from runtime.sql.database import (
     total,
 )
 from runtime.sql.dialects import Dialect
+from runtime.sql.effects import Effects, Hooks
 from runtime.sql.errors import Conflict, SqlError
-from runtime.sql.queries import Batch, Query
+from runtime.sql.queries import Batch, Many, Query
 from runtime.sql.statements import Outcome, Rows, Statement
 from runtime.sql.urls import MysqlUrl, SqlUrl, configured
 from runtime.sql.watch import SLOW_MS, Observer, Watch, rows_in
 
 T = TypeVar("T")
 V = TypeVar("V")
+R = TypeVar("R")
+D = TypeVar("D")
 
 
 class SyncSession(Protocol):
@@ -86,25 +97,59 @@ class SyncDatabase:
     Made by `connect_sync`.
     """
 
-    def __init__(self, engine: SyncEngine, *, slow_ms: int = SLOW_MS, wrote: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        engine: SyncEngine,
+        *,
+        slow_ms: int = SLOW_MS,
+        cache: RowCache | None = None,
+        wrote: Callable[[], None] | None = None,
+    ) -> None:
         self._engine = engine
         self._wrote = wrote
         self.dialect = engine.dialect
+        self.cache = RowCache() if cache is None else cache
+        self._clock = self.cache.clock
+        self._keeps = not self.cache.off
+        self._kept = self.cache.places
+        self._effects = Effects(self.cache)
         self._watch = Watch(slow_ms)
+
+    def hook(self, dao: type[Dao[R]], hooks: Hooks[R]) -> None:
+        """Call these after rows of this table were written or read, in the thread that did; see `Hooks`."""
+        self._effects.hook(dao.table.name, hooks)
 
     def observe(self, observer: Observer) -> None:
         """Call this after every statement, in the thread that ran it; see `runtime.sql.watch.Observer`."""
         self._watch.observe(observer)
 
     def run(self, query: Query[T]) -> T:
-        """Run a query by itself; a Batch in one transaction. A write is flushed when this returns. Raises SqlError."""
+        """Run a query by itself; a Batch in one transaction. A write is flushed when this returns. Raises SqlError.
+
+        What the row cache has is not asked for, nor what another thread is about to load.
+        """
+        place = query.place
+        if place is not None and self._keeps:
+            entries = self._kept.get(place)
+            if entries is not None:
+                try:
+                    entry = entries.get(query.key)
+                except TypeError:  # a list, say: the checks of values know better what to say
+                    entry = None
+                if entry is not None and entry.expires > self._clock():
+                    entry.hits += 1
+                    return entry.value if entry.share is None else entry.share(entry.value)
+            return self._run_kept(query, place)
         if isinstance(query, Batch):
-            parts = resolve_all(query, self.dialect)
-            if not parts:
-                return cast(T, 0)
-            outcomes = watched_batch(self._watch, parts, self.dialect, lambda: self._engine.execute_all(parts))
-            return cast(T, total(parts, outcomes, self.dialect))
+            return cast(T, self._run_batch(query))
+        if isinstance(query, Many):
+            return cast(T, self._run_many(cast("Many[Any, Any]", query)))
         statement, params = query.resolve()
+        if statement.writes and self._effects.concern(query):
+            return self._write(query, statement, params)
+        return self._execute(statement, params)
+
+    def _execute(self, statement: Statement[T], params: tuple[Any, ...]) -> T:
         dialect = self.dialect
         encoded = statement.encode(params, dialect)
         watch = self._watch
@@ -117,7 +162,101 @@ class SyncDatabase:
             raise
         if (seconds := perf_counter() - started) >= watch.limit:
             watch.tell(statement, dialect, seconds, rows_in(outcome))
-        return statement.read(outcome, dialect) if outcome is not None else cast(T, 0)
+        result = statement.read(outcome, dialect) if outcome is not None else cast(T, 0)
+        if self._effects.hooked:
+            self._effects.loaded(statement, result)
+        return result
+
+    def _write(self, query: Query[T], statement: Statement[T], params: tuple[Any, ...]) -> T:
+        """A write of which the cache or hooks must hear."""
+        dialect = self.dialect
+        encoded = statement.encode(params, dialect)
+        try:
+            outcome = watched(self._watch, statement, dialect, lambda: self._engine.execute(statement, encoded))
+        except BaseException as error:
+            if not isinstance(error, UNDONE):
+                self._effects.doubtful(query.changes(None))
+            raise
+        if outcome is None:
+            return cast(T, 0)
+        self._effects.committed(query.changes(outcome))
+        return statement.read(outcome, dialect)
+
+    def _run_batch(self, batch: Batch) -> int:
+        queries, parts = resolve_all(batch, self.dialect)
+        if not parts:
+            return 0
+        try:
+            outcomes = watched_batch(self._watch, parts, self.dialect, lambda: self._engine.execute_all(parts))
+        except BaseException as error:
+            if not isinstance(error, UNDONE):
+                self._effects.doubtful(doubts(self._effects, queries))
+            raise
+        self._effects.committed(changes_of(self._effects, queries, outcomes))
+        return total(parts, outcomes, self.dialect)
+
+    def _run_kept(self, query: Query[T], place: Place) -> T:
+        """A query whose result the cache may keep, and has not."""
+        statement, params = query.resolve()
+        statement.encode(params, self.dialect)  # raises for what can be no key
+        while (entry := self.cache.find(place, query.key)) is None:
+            ended = threading.Event()
+            load, leads = self.cache.enter(place, query.key, ended.set)
+            if leads:
+                return self._load(load, statement, params)
+            ended.wait()
+            if load.error is not None:
+                raise load.error
+            if load.entry is not None:
+                return load.entry.give()
+        return entry.give()
+
+    def _load(self, load: Load, statement: Statement[T], params: tuple[Any, ...]) -> T:
+        try:
+            result = self._execute(statement.as_current(), params)
+        except BaseException as error:
+            self.cache.abandon(load, error if isinstance(error, Exception) else None)
+            raise
+        return self.cache.finish(load, result).give()
+
+    def _run_many(self, many: Many[Any, Any]) -> dict[Any, Any]:
+        place = many.within
+        if place is None or not self._keeps:
+            return self._find(many.parts())
+        found, loads, others = self.cache.enter_many(place, many.keys)
+        if loads:
+            try:
+                rows = self._find([part.fresh() for part in many.cut([load.key for load in loads])])
+            except BaseException:
+                for load in loads:
+                    self.cache.abandon(load)
+                raise
+            found |= self.cache.finish_many(loads, rows)
+        for key in others:
+            row = self.run(many.one(key))
+            if row is not None:
+                found[place.plain_key(row)] = row
+        return found
+
+    def _find(self, queries: Sequence[Query[dict[Any, Any]]]) -> dict[Any, Any]:
+        found: dict[Any, Any] = {}
+        for query in queries:
+            statement, params = query.resolve()
+            found |= self._execute(statement, params)
+        return found
+
+    @overload
+    def cached(self, query: Query[T]) -> T | None: ...
+    @overload
+    def cached(self, query: Query[T], default: D) -> T | D: ...
+    def cached(self, query: Query[Any], default: Any = None) -> Any:
+        """What the row cache has of a query, or `default`; see `database.Database.cached`."""
+        return self.cache.peek(query, default)
+
+    def preload(self, query: Query[Any]) -> None:
+        """Run a query that the row cache keeps, for those that ask next; see `database.Database.preload`."""
+        self.cache.peek(query, None)
+        self.run(query)
 
     def stream(self, query: Query[list[V]], *, batch: int = 1000) -> Generator[V, None, None]:
         """The rows of a query one by one, of which `batch` are in memory at once; see `database.Database.stream`."""
@@ -149,7 +288,7 @@ class SyncDatabase:
         One that is `read_only` refuses writes; on SQLite it reads one snapshot and does not hold the writer.
         """
         wrote = None if read_only else self._wrote
-        return SyncTransaction(self._engine, how(isolation, read_only), self._watch, wrote)
+        return SyncTransaction(self._engine, how(isolation, read_only), self._watch, self._effects, wrote)
 
     def transact(
         self,
@@ -203,15 +342,19 @@ class _Whole:
 class SyncTransaction:
     """Statements that happen together or not at all; failures mean what they mean in `database.Transaction`."""
 
-    def __init__(self, engine: SyncEngine, how: How, watch: Watch, wrote: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, engine: SyncEngine, how: How, watch: Watch, effects: Effects, wrote: Callable[[], None] | None = None
+    ) -> None:
         self._engine = engine
         self._how = how
         self._watch = watch
+        self._effects = effects
         self._wrote = wrote
         self._dialect = engine.dialect
         self._begun = False
         self._left = False
         self._callbacks: list[Callable[[], object]] = []
+        self._changes: list[Change] = []
         self._whole = _Whole(how.read_only)
 
     def __enter__(self) -> Self:
@@ -233,13 +376,12 @@ class SyncTransaction:
         """
         whole = self._whole
         if isinstance(query, Batch):
-            parts = resolve_all(query, self._dialect)
-            if whole.read_only and parts:
-                raise refused(parts[0][0])
-            outcomes = watched_batch(
-                self._watch, parts, self._dialect, lambda: self._guarded(lambda session: session.execute_all(parts))
-            )
-            return cast(T, total(parts, outcomes, self._dialect))
+            return cast(T, self._run_batch(query))
+        if isinstance(query, Many):
+            found: dict[Any, Any] = {}
+            for part in cast("Many[Any, Any]", query).parts():
+                found |= self.run(part)
+            return cast(T, found)
         statement, params = query.resolve()
         if whole.read_only and statement.writes:
             raise refused(statement)
@@ -250,7 +392,22 @@ class SyncTransaction:
             self._dialect,
             lambda: self._guarded(lambda session: session.execute(statement, encoded)),
         )
-        return statement.read(outcome, self._dialect) if outcome is not None else cast(T, 0)
+        if statement.writes and outcome is not None and self._effects.concern(query):
+            self._changes += query.changes(outcome)
+        result = statement.read(outcome, self._dialect) if outcome is not None else cast(T, 0)
+        if self._effects.hooked and statement.rows:
+            self._callbacks.append(partial(self._effects.loaded, statement, result))
+        return result
+
+    def _run_batch(self, batch: Batch) -> int:
+        queries, parts = resolve_all(batch, self._dialect)
+        if self._whole.read_only and parts:
+            raise refused(parts[0][0])
+        outcomes = watched_batch(
+            self._watch, parts, self._dialect, lambda: self._guarded(lambda session: session.execute_all(parts))
+        )
+        self._changes += changes_of(self._effects, queries, outcomes)
+        return total(parts, outcomes, self._dialect)
 
     def _guarded(self, work: Callable[[SyncSession], V]) -> V:
         whole = self._whole
@@ -297,6 +454,7 @@ class SyncTransaction:
             finally:
                 if self._wrote is not None:
                     self._wrote()
+            self._effects.committed(self._changes)
             call_all(self._callbacks)
             return
         session.rollback()
@@ -309,6 +467,8 @@ class SyncTransaction:
         try:
             session.commit()
         except BaseException as error:
+            if not isinstance(error, UNDONE):
+                self._effects.doubtful(self._changes)
             if (seconds := perf_counter() - started) >= watch.limit:
                 watch.tell_commit(seconds, error)
             raise
@@ -320,7 +480,7 @@ class _Nested(SyncTransaction):
     """A block inside a transaction: a savepoint."""
 
     def __init__(self, outer: SyncTransaction) -> None:
-        super().__init__(outer._engine, outer._how, outer._watch)
+        super().__init__(outer._engine, outer._how, outer._watch, outer._effects)
         self._outer = outer
         self._whole = outer._whole
         self._savepoint = ""
@@ -347,6 +507,7 @@ class _Nested(SyncTransaction):
                     raise
         if done:
             self._outer._callbacks += self._callbacks
+            self._outer._changes += self._changes
         elif commit:
             raise RuntimeError(INNER_LEFT) if whole.failure is None else ended(whole.failure)
 
@@ -366,15 +527,15 @@ def connect_sync(
 
         primary: SyncEngine = open_mysql(place)
         if not place.replicas:
-            return SyncDatabase(primary, slow_ms=place.slow_ms)
+            return SyncDatabase(primary, slow_ms=place.slow_ms, cache=RowCache(place.cache_ms))
         from runtime.sql.replicas import Choice, ReplicatedSyncEngine
 
         replicas: list[SyncEngine] = [MysqlSyncEngine(url) for url in place.replicas]
         engine = ReplicatedSyncEngine(primary, replicas, Choice(replicas, place.own_writes_ms))
-        return SyncDatabase(engine, slow_ms=place.slow_ms, wrote=engine.wrote)
+        return SyncDatabase(engine, slow_ms=place.slow_ms, cache=RowCache(place.cache_ms), wrote=engine.wrote)
     from runtime.sql.engines.sqlite_sync import open_sqlite
 
-    return SyncDatabase(open_sqlite(place), slow_ms=place.slow_ms)
+    return SyncDatabase(open_sqlite(place), slow_ms=place.slow_ms, cache=RowCache(place.cache_ms))
 
 
 def watched(

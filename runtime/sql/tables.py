@@ -5,15 +5,21 @@ Its row class, columns and keys, how rows are read, and its statements by shape.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Generic, TypeVar, cast
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import msgspec
 
+from runtime.sql.cache import CacheRule
+from runtime.sql.changes import Key
 from runtime.sql.dialects import Dialect
 from runtime.sql.expressions import AnyColumn, Shape
 from runtime.sql.statements import Outcome, Param, Statement
-from runtime.sql.types import TEXT, Convert
+from runtime.sql.types import TEXT, Convert, DateTime, Json, Timestamp
+
+if TYPE_CHECKING:
+    from runtime.sql.cache import Place
 
 R = TypeVar("R")
 
@@ -31,7 +37,8 @@ class Table(Generic[R]):
     """`columns` stand in the order of the row's fields; `unique` holds the columns of each unique key by its name.
 
     For code that looks at tables: `name` is `sun.post`, `path` the database and the table, `names` the columns' names
-    in the schema and `fields` those in Python; `primary_key` and `unique` give schema names.
+    in the schema and `fields` those in Python; `primary_key` and `unique` give schema names. `cascades` are the tables
+    of which rows change with this one's, by foreign keys; `places` the finders whose results are cached by `cache`.
     """
 
     def __init__(
@@ -43,6 +50,8 @@ class Table(Generic[R]):
         *,
         primary_key: Sequence[AnyColumn[R, Any]] = (),
         unique: dict[str, Sequence[AnyColumn[R, Any]]] | None = None,
+        cache: CacheRule | None = None,
+        cascades: tuple[str, ...] = (),
     ) -> None:
         self.path = (database, name)
         self.name = f"{database}.{name}"
@@ -54,10 +63,21 @@ class Table(Generic[R]):
         self.auto = next((column.name for column in columns if column.auto), None)
         self.all_plain = all(column.writable and not column.auto for column in columns)
         self.fields: tuple[str, ...] = cast("type[msgspec.Struct]", row).__struct_fields__
+        self.cache = cache
+        self.cascades = cascades
+        self.told = cache is not None or bool(cascades)  # a cache must hear of this table's writes
+        self.places: list[Place] = []
+        # Columns that a write may change without naming them: generated ones, and moments by ON UPDATE.
+        self.moved_by_engine = frozenset(
+            column.name for column in columns if not column.writable or isinstance(column.type, (DateTime, Timestamp))
+        )
         self._by_name = {column.name: column for column in columns}
         self._by_field = dict(zip(self.fields, columns, strict=True))
         self._statements: dict[tuple[Any, ...], Statement[Any]] = {}
         self._decoders: dict[str, tuple[Convert | None, ...] | None] = {}
+        self._getters: dict[tuple[str, ...], Callable[[Any], Key]] = {}
+        shared = [field for field, column in zip(self.fields, columns, strict=True) if isinstance(column.type, Json)]
+        self.own_copy = _copier(shared) if shared else None
 
     def __repr__(self) -> str:
         return f"Table({self.name})"
@@ -77,6 +97,24 @@ class Table(Generic[R]):
         if not column.writable:
             raise TypeError(f"{self.name}.{name} is generated and can't be set")
         return column
+
+    def values_of(self, row: R, names: tuple[str, ...]) -> Key:
+        """The values of these columns, by their schema names. Raises LookupError."""
+        getter = self._getters.get(names)
+        if getter is None:
+            places = [self.names.index(self.column(name).name) for name in names]
+            fields = [self.fields[place] for place in places]
+            getter = self._getters[names] = lambda row: tuple([getattr(row, field) for field in fields])
+        return getter(row)
+
+    def key_of(self, row: R) -> Key:
+        """The values of the primary key."""
+        return self.values_of(row, self.primary_key)
+
+    def numbered(self, row: R, number: int) -> R:
+        """The row with the id that the engine gave it, unless it had one."""
+        field = self.fields[self.names.index(cast("str", self.auto))]
+        return msgspec.structs.replace(cast("Any", row), **{field: number}) if getattr(row, field) == 0 else row
 
     def param(self, name: str) -> Param:
         """What may be written to the column of this schema name. Raises LookupError."""
@@ -150,3 +188,12 @@ class Table(Generic[R]):
             return None
         decoders = self._row_decoders(dialect)
         return self.row(*outcome.rows[0]) if decoders is None else self._decode(outcome.rows[0], decoders)
+
+
+def _copier(fields: Sequence[str]) -> Callable[[Any], Any]:
+    """Copies a row so that what these fields hold, which is mutable, belongs to the copy alone."""
+
+    def own(row: Any) -> Any:
+        return msgspec.structs.replace(row, **{field: copy.deepcopy(getattr(row, field)) for field in fields})
+
+    return own

@@ -24,6 +24,7 @@ class SqliteUrl:
     readers: int = 2  # threads for reads that are not short
     snapshots: int = 4  # read-only transactions and streams at once; each has a connection of its own
     slow_ms: int = 200  # a statement that takes longer is logged as a warning; 0 for never
+    cache_ms: int | None = None  # the row cache keeps nothing for longer, whatever the schema says; 0: no cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class MysqlUrl:
     connect_timeout_ms: int = 5_000
     acquire_timeout_ms: int = 10_000  # for a free connection of the pool
     slow_ms: int = 200  # a statement that takes longer is logged as a warning; 0 for never
+    cache_ms: int | None = None  # the row cache keeps nothing for longer, whatever the schema says; 0: no cache
     replicas: tuple[MysqlUrl, ...] = ()
     own_writes_ms: int = 1_000  # after a write, reads of the one who wrote go to the primary; for replicas only
 
@@ -51,8 +53,9 @@ class MysqlUrl:
 
 SqlUrl = SqliteUrl | MysqlUrl
 
-_SQLITE_OPTIONS = {"busy_timeout_ms": 0, "acquire_timeout_ms": 1, "readers": 1, "snapshots": 1, "slow_ms": 0}
-_MYSQL_OPTIONS = {"pool_size": 1, "connect_timeout_ms": 1, "acquire_timeout_ms": 1, "slow_ms": 0, "own_writes_ms": 0}
+_COMMON = {"acquire_timeout_ms": 1, "slow_ms": 0, "cache_ms": 0}  # each with the least it can be
+_SQLITE_OPTIONS = _COMMON | {"busy_timeout_ms": 0, "readers": 1, "snapshots": 1}
+_MYSQL_OPTIONS = _COMMON | {"pool_size": 1, "connect_timeout_ms": 1, "own_writes_ms": 0}
 _NEXT = re.compile(r",(?=(?:mysql|mariadb)://)")  # between the URLs of a primary and its replicas
 _MAX_NUMBER = 86_400_000  # a day in ms; far above any sensible option
 
@@ -60,8 +63,8 @@ _MAX_NUMBER = 86_400_000  # a day in ms; far above any sensible option
 def parse_url(text: str) -> SqlUrl:
     """Parse `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite:///:memory:` or `mysql://user:password@host:port/?option=…`.
 
-    `mariadb://` is the same as `mysql://`. Options of both: acquire_timeout_ms, slow_ms. Of SQLite: busy_timeout_ms,
-    readers, snapshots. Of MySQL: prefix, socket, pool_size, connect_timeout_ms, own_writes_ms.
+    `mariadb://` is the same as `mysql://`. Options of both: acquire_timeout_ms, slow_ms, cache_ms. Of SQLite:
+    busy_timeout_ms, readers, snapshots. Of MySQL: prefix, socket, pool_size, connect_timeout_ms, own_writes_ms.
 
     Read-only replicas follow the primary, URL by URL: `mysql://primary/,mysql://replica/`. Raises InvalidUrl.
     """

@@ -576,7 +576,15 @@ def test_a_directive_behind_the_opening_or_the_end_of_a_table_is_the_tables() ->
         ),
         (
             "-- sun: cache ttl=6h size=1\nCREATE TABLE t (a INT KEY)",
-            "1:1: bad-directive: `size=1` is not understood: write ttl=6h or max=10000",
+            "1:1: bad-directive: `size=1` is not understood: write ttl=6h or max=10000 or lists=key_name",
+        ),
+        (
+            "-- sun: cache ttl=6h lists=a,,b\nCREATE TABLE t (a INT KEY)",
+            "1:1: bad-directive: lists=`a,,b` has an empty name: write lists=key_name,other",
+        ),
+        (
+            "-- sun: cache ttl=6h lists=a,b,a\nCREATE TABLE t (a INT KEY)",
+            "1:1: bad-directive: lists=`a,b,a` names a key twice: write lists=key_name,other",
         ),
         (
             "-- sun: cache ttl=6h\nCREATE TABLE t (a INT)",

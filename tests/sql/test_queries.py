@@ -11,7 +11,7 @@ from runtime import sql
 from runtime.sql import types
 from runtime.sql.dialects import MYSQL, SQLITE
 from runtime.sql.errors import InvalidValue, UnsafeStatement
-from runtime.sql.queries import Batch, Select
+from runtime.sql.queries import Batch, Many, Select
 from runtime.sql.statements import Outcome
 
 
@@ -266,9 +266,12 @@ def test_many_keys_are_told_once_and_cut_below_the_placeholder_limit() -> None:
     assert text == '"note_id" IN (?, ?, ?, ?) LIMIT ?'
     assert params == (5, 6, 7, 7, 3)
     many = NoteDao._get.many(range(40_000))
-    assert isinstance(many, Batch)
-    sizes = [len(part.resolve()[1]) for part in many.parts]
+    assert isinstance(many, Many)
+    sizes = [len(part.resolve()[1]) for part in many.parts()]
     assert max(sizes) <= SQLITE.max_parameters
+    nothing_at_all = NoteDao._get.many([])
+    assert isinstance(nothing_at_all, Many)
+    assert nothing_at_all.parts() == []
     nothing: Any = None
     with pytest.raises(TypeError, match=r"app\.note: no row is found by None"):
         NoteDao._get.many([1, nothing])

@@ -15,6 +15,7 @@ from runtime.sql.queries import Fixed
 from runtime.sql.statements import Statement
 from runtime.sql.sync import connect_sync
 from runtime.sql.watch import KINDS
+from tests.sql.cached_tables import ItemDao, with_shop
 from tests.sql.engine_tables import User, UserDao, with_database
 
 Run = Callable[[Callable[[Database], Awaitable[None]]], None]
@@ -177,3 +178,17 @@ def test_the_labels_of_statements_are_bounded() -> None:
     assert metrics.registry.get_sample_value("sun_sql_seconds_count", {"table": "other", "kind": "other"}) == 1_000
     errors = {"table": "other", "kind": "other", "error": "ValueError"}
     assert metrics.registry.get_sample_value("sun_sql_errors_total", errors) == 1_000
+
+
+def test_the_row_cache_is_in_the_metrics(sqlite_url: str) -> None:
+    async def use(db: Database) -> None:
+        metrics = Metrics()
+        metrics.watch_cache(db.cache)
+        for _ in range(3):
+            await db.run(ItemDao.get(1))
+        text = metrics.render().decode()
+        assert 'sun_cache_rows{table="shop.item"} 1.0' in text
+        assert 'sun_cache_hits_total{table="shop.item"} 2.0' in text
+        assert 'sun_cache_misses_total{table="shop.item"} 1.0' in text
+
+    with_shop(sqlite_url, use)

@@ -23,6 +23,11 @@ async def accepted(db: Database, sync: SyncDatabase) -> None:
     assert_type(await db.run(PostDao.delete(post_id=1)), int)
     assert_type(await db.run(PostDao.get_many([1, 2])), dict[int, Post])
     assert_type(await db.run(ProfileAllDao.get_many([(1, 2)])), dict[tuple[int, int], ProfileAll])
+    assert_type(db.cached(PostDao.get(42)), Post | None)
+    assert_type(sync.cached(PostDao.get_many([1]), 5), dict[int, Post] | int)
+    assert_type(await db.run(PostDao.get(42).fresh()), Post | None)
+    assert_type(await db.run(PostDao.get_many([1]).fresh()), dict[int, Post])
+    db.hook(PostDao, sql.Hooks[Post]())
     assert_type(await db.run(PostDao.exists(PostDao.post_id == 1)), bool)
     assert_type(await db.run(PostDao.all().values(PostDao.rich_text)), list[str | None])
     chosen = PostDao.all().distinct().select(PostDao.post_id, PostDao.rich_text, PostDao.is_archived)
@@ -57,6 +62,7 @@ async def rejected(db: Database) -> None:
     PostDao.update(PostDao.post_id == 1).set(nonsense=5)  # error: reportCallIssue
     PostDao.update(PostDao.post_id == 1).set(text=None)  # error: reportArgumentType
     PostDao.update(PostDao.post_id == 1).increment(text=1)  # error: reportCallIssue
+    db.hook(UserDao, sql.Hooks[Post]())  # error: reportArgumentType
     PostDao.get_many(["a"])  # error: reportArgumentType
     ProfileAllDao.get_many([1])  # error: reportArgumentType
     PostDao.all().values(UserDao.user_id)  # error: reportArgumentType

@@ -148,6 +148,7 @@ class NotificationSettingDao(sql.Dao[NotificationSetting]):
         ],
         primary_key=[user_id],
         unique={},
+        cache=sql.CacheRule(ttl_ms=3600000),
     )
 
     _get = sql.Finder(table, [user_id])

@@ -233,6 +233,7 @@ class UserDao(sql.Dao[User]):
             "user_by_user_name": [user_name_lower],
             "user_by_phone": [phone],
         },
+        cache=sql.CacheRule(ttl_ms=600000),
     )
 
     _get = sql.Finder(table, [user_id])

@@ -14,3 +14,13 @@ CREATE TABLE post_dao (
   id BIGINT NOT NULL,
   PRIMARY KEY (id)
 );
+
+-- sun: cache ttl=1h lists=nothing,stock_by_code,stock_by_shelf
+CREATE TABLE stock (
+  stock_id BIGINT NOT NULL,
+  code     BIGINT NOT NULL,
+  shelf    BIGINT NOT NULL,
+  PRIMARY KEY (stock_id),
+  UNIQUE KEY stock_by_code (code),
+  KEY stock_by_shelf (shelf, stock_id)
+);
