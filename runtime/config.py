@@ -50,6 +50,13 @@ class Settings(BaseSettings):
     max_message_bytes: int = Field(default=4 << 20, ge=1024, description="of one request or frame, after inflation")
     max_timeout_ms: int = Field(default=30_000, ge=1, description="of one call, whatever its client asks for")
     drain_timeout_ms: int = Field(default=10_000, ge=0, description="how long SIGTERM waits for calls under way")
+    push_poll_ms: int | None = Field(
+        default=None,
+        ge=0,
+        le=60_000,
+        description="between looks for pushes of other processes; 0 for none; by itself 100, embedded 0",
+    )
+    push_keep_ms: int = Field(default=7 * 86_400_000, ge=0, description="how long pushes are kept for those who resume")
     pool_size: int = Field(default=10, ge=1, le=1000, description="connections to the SQL server")
     connect_timeout_ms: int = Field(default=5_000, ge=1, description="to reach an engine")
     log_format: Literal["console", "json"] = Field(default="console", description="console or json")

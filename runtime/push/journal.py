@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import NamedTuple, Protocol, TypeVar
 
 from runtime.generated.sql.sun_runtime import PushCounter, PushCounterDao, PushEntry, PushEntryDao
@@ -69,32 +69,17 @@ class PushJournal:
     async def states(self, users: Iterable[int]) -> dict[int, State]:
         """Where these users' pushes are."""
         wanted = list(users)
-        rows = await self._db.run(PushCounterDao.get_many(wanted))
+        rows = await self._db.run(PushCounterDao.get_many(wanted).fresh())
         return {user: _state(rows[user]) if user in rows else NONE_YET for user in wanted}
 
     async def changed_since(self, ms: int) -> dict[int, State]:
         """Where the pushes are of those users who got one since, by the clocks of those who sent them."""
-        rows = await self._db.run(PushCounterDao.where(PushCounterDao.updated_ms >= ms))
+        rows = await self._db.run(PushCounterDao.where(PushCounterDao.updated_ms >= ms).fresh())
         return {row.user_id: _state(row) for row in rows}
 
-    async def read(self, after: Mapping[int, int], limit: int) -> dict[int, list[PushEntry]]:
-        """For each user the pushes after a counter, oldest first, at most `limit`; one query for all.
-
-        A list that does not begin with the next counter, or that ends before the last one, says that some are gone or
-        on their way.
-        """
-        least = min(after.values())
-        found: dict[int, list[PushEntry]] = {user: [] for user in after}
-        if len(after) == 1:
-            (user,) = after
-            found[user] = await self._db.run(PushEntryDao.by_user_id(user, after=least, limit=limit))
-            return found
-        wanted = PushEntryDao.where(PushEntryDao.user_id.in_(after), PushEntryDao.counter > least)
-        ordered = wanted.order_by(PushEntryDao.user_id.asc(), PushEntryDao.counter.asc())
-        for row in await self._db.run(ordered.limit(limit * len(after))):
-            if row.counter > after[row.user_id] and len(found[row.user_id]) < limit:
-                found[row.user_id].append(row)
-        return found
+    async def read(self, user_id: int, after: int, limit: int) -> list[PushEntry]:
+        """A user's pushes after a counter, oldest first. The numbers of what is kept have no gap."""
+        return await self._db.run(PushEntryDao.by_user_id(user_id, after=after, limit=limit).fresh())
 
     async def cut(self, before_ms: int) -> int:
         """Delete the pushes from before this moment; how many they were."""

@@ -231,7 +231,7 @@ class Exchange(httputil.HTTPMessageDelegate):
         self._compression = incoming.compression
         timeout_ms, caller, call_id = self._circumstances()
         answer = await self._server.dispatcher.call(
-            self._path, incoming.codec, incoming.payload, caller, timeout_ms, call_id, self._metadata
+            self._path, incoming.codec, incoming.payload, caller, timeout_ms, call_id, self._metadata, self._key()
         )
         self._respond(_OK, f"application/{incoming.codec.name}", answer, self._metadata_headers())
 
@@ -254,6 +254,12 @@ class Exchange(httputil.HTTPMessageDelegate):
         device = self._name("Sun-Device")
         call_id = self._name("Sun-Call-Id") or self._server.next_call_id()
         return timeout_ms, Caller("http", self._address(), device, self._token()), call_id
+
+    def _key(self) -> str:
+        """The key that makes the call safe to repeat; a structured header writes it in quotes."""
+        value = self._headers.get("Idempotency-Key", "")
+        quoted = len(value) > 1 and value[0] == value[-1] == '"'
+        return value[1:-1] if quoted else value
 
     def _body(self) -> bytes:
         return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)

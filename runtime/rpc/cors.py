@@ -10,8 +10,8 @@ from collections.abc import Container, Iterable, Mapping
 
 _HEADER_NAMES = re.compile(r"[A-Za-z0-9_.,\- ]{1,2000}")
 _USUAL_HEADERS = (
-    "Authorization, Connect-Protocol-Version, Connect-Timeout-Ms, Content-Encoding, Content-Type, Sun-Call-Id, "
-    "Sun-Device, X-User-Agent"
+    "Authorization, Connect-Protocol-Version, Connect-Timeout-Ms, Content-Encoding, Content-Type, Idempotency-Key, "
+    "Sun-Call-Id, Sun-Device, X-User-Agent"
 )
 _MAX_AGE_S = 7200
 

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
@@ -17,6 +17,7 @@ from structlog.typing import FilteringBoundLogger
 
 from runtime.generated.rpc.sun.errors import BadRequest
 from runtime.metrics import Metrics
+from runtime.rpc.attempts import Attempts, attempt
 from runtime.rpc.bad_request import bad_request
 from runtime.rpc.codecs import Codec
 from runtime.rpc.context import Authenticator, Context, Identity
@@ -25,7 +26,8 @@ from runtime.rpc.errors import Code, DeclaredError, RpcError
 from runtime.rpc.metadata import CallMetadata
 from runtime.rpc.service import Callers, Method, Service
 from runtime.rpc.settings import GatewaySettings
-from runtime.sql.errors import Conflict, Unavailable
+from runtime.sql.errors import Conflict, SqlError, Unavailable
+from runtime.sql.waiting import uninterrupted
 
 UNKNOWN_METHOD = "unknown"
 """What logs and metrics call every method that does not exist, whatever the client called it."""
@@ -73,6 +75,8 @@ class _Call(NamedTuple):
     timeout_ms: int
     call_id: str
     metadata: CallMetadata
+    key: str = ""
+    received: Callable[[], object] | None = None
 
 
 class Dispatcher:
@@ -80,7 +84,7 @@ class Dispatcher:
 
     `required` are the service bases of the schema; one without an instance is refused, as are two instances of one
     service and a handler that is no coroutine function. Raises BindingError with all of it. Without an authenticator no
-    token is known.
+    token is known; without `attempts`, keys of calls mean nothing.
     """
 
     def __init__(
@@ -91,11 +95,13 @@ class Dispatcher:
         required: Iterable[type[Service]] = (),
         settings: GatewaySettings | None = None,
         metrics: Metrics | None = None,
+        attempts: Attempts | None = None,
     ) -> None:
         limits = settings or GatewaySettings()
         self.metrics = metrics or Metrics()
         self._bound = _bind(services, required)
         self._authenticator = authenticator
+        self._attempts = attempts
         self._default_timeout_ms = limits.default_timeout_ms
         self._max_timeout_ms = limits.max_timeout_ms
         self._max_stream_ms = limits.max_stream_ms
@@ -134,13 +140,17 @@ class Dispatcher:
         timeout_ms: int = 0,
         call_id: str = "",
         metadata: CallMetadata | None = None,
+        key: str = "",
+        received: Callable[[], object] | None = None,
     ) -> bytes:
         """The encoded answer. `timeout_ms` 0 stands for the server's default; longer ones than its maximum are cut.
 
-        Raises RpcError for everything that goes wrong; asyncio.CancelledError only when the calling task is cancelled.
+        A `key` makes a call with side effects safe to repeat (see `attempts`); `received` is called once its first
+        attempt is noted. Raises RpcError for everything that goes wrong; asyncio.CancelledError only when the calling
+        task is cancelled.
         """
         return await self._run(
-            _Call(path, codec, payload, caller, timeout_ms, call_id, metadata or CallMetadata()), None
+            _Call(path, codec, payload, caller, timeout_ms, call_id, metadata or CallMetadata(), key, received), None
         )
 
     async def stream(
@@ -227,7 +237,40 @@ class Dispatcher:
 
     async def _answer(self, bound: _Bound, call: _Call, deadline: float) -> bytes:
         request, context = await self._admit(bound.method, call, deadline)
+        if call.key and self._attempts is not None and bound.method.side_effects and not bound.method.idempotent:
+            return await self._attempt(self._attempts, bound, call, request, context)
         return _encoded(bound.method, call.codec, await bound.handler(request, context))
+
+    async def _attempt(
+        self, attempts: Attempts, bound: _Bound, call: _Call, request: Message, context: Context
+    ) -> bytes:
+        """The answer of this attempt, or of the one that was first."""
+        method = bound.method
+        scope = context.identity.user_id if context.identity is not None else 0
+        this = attempt(scope, call.key, method.path, request)
+        remaining_s = context.deadline - asyncio.get_running_loop().time()
+        first = await attempts.begin(this, max(0, round(remaining_s * 1000)))
+        if first is not None:
+            return call.codec.encode(method.response.FromString(first))
+        if call.received is not None:
+            call.received()
+        try:
+            answer = await bound.handler(request, context)
+            encoded = _encoded(method, call.codec, answer)
+        except BaseException as failure:
+            undone = RpcError(Code.ABORTED, "") if isinstance(failure, Conflict) else None
+            error = failure if isinstance(failure, RpcError) else undone
+            await self._noted(attempts.fail(this, error), method)
+            raise
+        await self._noted(attempts.succeed(this, cast(Message, answer).SerializeToString()), method)
+        return encoded
+
+    async def _noted(self, noting: Coroutine[Any, Any, None], method: Method[Any, Any]) -> None:
+        """Notes how an attempt ended, also when its caller is gone. A failure concerns later attempts, not this one."""
+        try:
+            await uninterrupted(noting)
+        except SqlError as error:
+            self._log.warning("the end of an attempt can't be noted", method=method.path, error=str(error))
 
     async def _send_all(self, bound: _Bound, call: _Call, deadline: float, send: Send) -> None:
         request, context = await self._admit(bound.method, call, deadline)

@@ -14,6 +14,7 @@ from tornado.iostream import IOStream
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
+from runtime.push.hub import PushHub
 from runtime.rpc.close_codes import CloseCode
 from runtime.rpc.connect_http import DISCARD_FACTOR, MAX_HEAD_BYTES, ConnectServer
 from runtime.rpc.dispatcher import Dispatcher
@@ -67,7 +68,7 @@ class Gateway:
     """Serves a dispatcher until it is drained. Belongs to one event loop.
 
     `checks` must pass for /readyz: a name and a coroutine function that raises when the thing isn't well.
-    `connections` is handed in when handlers share it.
+    `connections` and the `hub` of pushes are handed in, since handlers share them; without a hub there are no pushes.
     """
 
     def __init__(
@@ -76,12 +77,18 @@ class Gateway:
         settings: GatewaySettings,
         checks: Mapping[str, Check] | None = None,
         connections: Connections | None = None,
+        hub: PushHub | None = None,
     ) -> None:
         self._settings = settings
         self._connections = Connections() if connections is None else connections
         self._draining = False
         self._sweeper: asyncio.Task[None] | None = None
-        sockets: dict[str, object] = {"dispatcher": dispatcher, "settings": settings, "connections": self._connections}
+        sockets: dict[str, object] = {
+            "dispatcher": dispatcher,
+            "settings": settings,
+            "connections": self._connections,
+            "hub": hub,
+        }
         pages: dict[str, tuple[type[RequestHandler], dict[str, object]]] = {
             "/": (Index, {"methods": dispatcher.methods}),
             "/healthz": (Health, {}),

@@ -50,6 +50,10 @@ class GatewaySettings:
     """A socket silent for this long after a ping is closed."""
     socket_idle_ms: int = 0
     """A socket without a call for this long is closed; 0 for never."""
+    push_ack_timeout_ms: int = 60_000
+    """A socket that was sent pushes and has acknowledged none for this long is closed; it may come back and resume."""
+    compress_sockets: bool = False
+    """Offer permessage-deflate: less traffic for more CPU and some 300 KB of memory a connection."""
     http_idle_ms: int = 75_000
     """A kept-alive HTTP connection is closed after this long without a request."""
     body_timeout_ms: int = 30_000

@@ -161,7 +161,7 @@ class _ProtoWire:
         kind = frame.WhichOneof("frame")
         if kind == "reply":
             reply = frame.reply
-            error = _error_from_proto(reply.error) if reply.WhichOneof("result") == "error" else None
+            error = error_from_proto(reply.error) if reply.WhichOneof("result") == "error" else None
             return Reply(reply.id, reply.response, error)
         if kind == "push":
             return Push(frame.push.counter, frame.push.type, frame.push.payload)
@@ -371,7 +371,7 @@ def _server_frame(frame: ServerFrame) -> wire_pb2.ServerFrame:
             reply.id = frame.id
             reply.response = frame.response
             return made
-        return wire_pb2.ServerFrame(reply=wire_pb2.Reply(id=frame.id, error=_error_to_proto(frame.error)))
+        return wire_pb2.ServerFrame(reply=wire_pb2.Reply(id=frame.id, error=error_to_proto(frame.error)))
     if isinstance(frame, Welcome):
         return wire_pb2.ServerFrame(
             welcome=wire_pb2.Welcome(
@@ -390,7 +390,8 @@ def _server_frame(frame: ServerFrame) -> wire_pb2.ServerFrame:
     return wire_pb2.ServerFrame(goodbye=wire_pb2.Goodbye(reason=frame.reason))
 
 
-def _error_to_proto(error: RpcError) -> wire_pb2.Error:
+def error_to_proto(error: RpcError) -> wire_pb2.Error:
+    """The error as a frame carries it."""
     return wire_pb2.Error(
         code=cast(options_pb2.Code, error.code.number),
         message=error.message,
@@ -398,7 +399,8 @@ def _error_to_proto(error: RpcError) -> wire_pb2.Error:
     )
 
 
-def _error_from_proto(error: wire_pb2.Error) -> RpcError:
+def error_from_proto(error: wire_pb2.Error) -> RpcError:
+    """What `error_to_proto` was given, without its Python type."""
     details = [Detail(detail.type_url.rpartition("/")[2], detail.value) for detail in error.details]
     return RpcError(Code.from_number(int(error.code)), error.message, details)
 
@@ -412,7 +414,7 @@ def _error_from_json(text: bytes) -> RpcError:
         found: dict[str, Any] = msgspec.json.decode(text)
         found.pop("details", None)
         error = json_format.ParseDict(found, wire_pb2.Error(), ignore_unknown_fields=True)
-    return _error_from_proto(error)
+    return error_from_proto(error)
 
 
 def _json(message: Message) -> bytes:
