@@ -22,6 +22,9 @@ class GatewaySettings:
     trusted_proxies: tuple[str, ...] = ()
     """Addresses whose X-Forwarded-For is believed."""
 
+    explorer: bool = False
+    """Whether there is a page at / that lists the services and calls them."""
+
     max_message_bytes: int = 4 * MIB
     """The largest request, counted after inflation."""
     gzip_min_bytes: int = KIB
