@@ -23,7 +23,7 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-_DEPTH = 4
+_DEPTH = 2
 """Messages in messages that an example shows."""
 
 _ZEROS = {
