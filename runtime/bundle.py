@@ -124,6 +124,7 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
         port=settings.port,
         allowed_origins=settings.origins,
         trusted_proxies=settings.trusted_proxies,
+        explorer=settings.shows_explorer,
         max_message_bytes=settings.max_message_bytes,
         default_timeout_ms=min(GatewaySettings.default_timeout_ms, settings.max_timeout_ms),
         max_timeout_ms=settings.max_timeout_ms,

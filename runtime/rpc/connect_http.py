@@ -322,7 +322,8 @@ class Exchange(httputil.HTTPMessageDelegate):
         """The whole answer of a unary call."""
         if self._answered or self._gone:
             return
-        headers = httputil.HTTPHeaders({"Content-Type": content_type})
+        headers = httputil.HTTPHeaders()
+        headers["Content-Type"] = content_type
         if len(body) >= self._server.settings.gzip_min_bytes and self._accepts_gzip("Accept-Encoding"):
             body = deflate(body)
             headers["Content-Encoding"] = GZIP
@@ -353,7 +354,8 @@ class Exchange(httputil.HTTPMessageDelegate):
         chunk = envelope(flags, message)
         if self._last_write is not None:
             return self._write(chunk)
-        headers = httputil.HTTPHeaders({"Content-Type": f"application/connect+{self._codec.name}"})
+        headers = httputil.HTTPHeaders()
+        headers["Content-Type"] = f"application/connect+{self._codec.name}"
         if self._stream_gzip:
             headers["Connect-Content-Encoding"] = GZIP
         self._add(headers, self._metadata.sent_headers)
@@ -361,9 +363,6 @@ class Exchange(httputil.HTTPMessageDelegate):
 
     def _add(self, headers: httputil.HTTPHeaders, more: Iterable[tuple[str, str]]) -> None:
         """The headers of every answer, and these, of which there may be several of one name."""
-        verb = self._start_line.method
-        if verb == "GET":
-            headers["Vary"] = "Accept-Encoding, Origin"
         exposed: list[str] = []
         for name, value in more:
             headers.add(name, value)
@@ -371,6 +370,8 @@ class Exchange(httputil.HTTPMessageDelegate):
         allowed = self._server.settings.allowed_origins
         for name, value in cors.answer_headers(self._headers, allowed, exposed).items():
             headers[name] = value
+        if self._start_line.method == "GET":
+            headers["Vary"] = "Accept-Encoding, Origin"
         if self._server.draining:
             headers["Connection"] = "close"
 

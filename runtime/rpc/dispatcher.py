@@ -276,6 +276,9 @@ class Dispatcher:
         request, context = await self._admit(bound.method, call, deadline)
         async with aclosing(bound.handler(request, context)) as messages:
             async for message in messages:
+                # A session that has ended ends what it listens to, though the call began before.
+                if context.identity is not None and await self._identity(call.caller) is None:
+                    raise RpcError(Code.UNAUTHENTICATED, "the session has ended")
                 await send(_encoded(bound.method, call.codec, message))
 
     async def _admit(self, method: Method[Any, Any], call: _Call, deadline: float) -> tuple[Message, Context]:

@@ -18,7 +18,8 @@ from runtime.push.hub import PushHub
 from runtime.rpc.close_codes import CloseCode
 from runtime.rpc.connect_http import DISCARD_FACTOR, MAX_HEAD_BYTES, ConnectServer
 from runtime.rpc.dispatcher import Dispatcher
-from runtime.rpc.pages import Check, Health, Index, MetricsPage, Readiness
+from runtime.rpc.explorer import explorer_pages
+from runtime.rpc.pages import Check, Health, MetricsPage, Readiness
 from runtime.rpc.settings import GatewaySettings
 from runtime.rpc.websocket import Connections, Socket
 
@@ -90,12 +91,13 @@ class Gateway:
             "hub": hub,
         }
         pages: dict[str, tuple[type[RequestHandler], dict[str, object]]] = {
-            "/": (Index, {"methods": dispatcher.methods}),
             "/healthz": (Health, {}),
             "/readyz": (Readiness, {"checks": checks or {}, "draining": lambda: self._draining}),
             "/metrics": (MetricsPage, {"metrics": dispatcher.metrics}),
             "/ws": (Socket, sockets),
         }
+        if settings.explorer:
+            pages |= explorer_pages(dispatcher.methods)
         application = Application(
             [(path, handler, arguments) for path, (handler, arguments) in pages.items()],
             log_function=_quiet,

@@ -22,6 +22,9 @@ class GatewaySettings:
     trusted_proxies: tuple[str, ...] = ()
     """Addresses whose X-Forwarded-For is believed."""
 
+    explorer: bool = False
+    """Whether there is a page at / that lists the services and calls them."""
+
     max_message_bytes: int = 4 * MIB
     """The largest request, counted after inflation."""
     gzip_min_bytes: int = KIB
@@ -37,7 +40,7 @@ class GatewaySettings:
     max_connection_calls: int = 256
     """Calls in flight on one socket; more are answered `resource_exhausted`."""
     identity_max_age_ms: int = 30_000
-    """A socket's identity older than this is asked for again at the next call."""
+    """The identity of a socket or a stream that is older than this is asked for again at the next call or message."""
 
     max_connections: int = 20_000
     """Open sockets; more get HTTP 503 at the handshake."""

@@ -14,7 +14,7 @@ import grpc_tools
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from grpc_tools import protoc
 
-_FILES = ("config", "service", "server_compat", "client_compat")
+_FILES = ("config", "service", "server_compat")
 _PACKAGE = "connectrpc.conformance.v1"
 
 

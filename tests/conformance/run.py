@@ -1,4 +1,4 @@
-"""`make conformance`: fetches the Connect conformance runner as a Go module, and runs it against what is in here.
+"""`make conformance`: fetches the Connect conformance runner as a Go module, and runs it against server.py.
 
 Needs Go and its module proxy. Nothing of the suite is kept here: the runner and its .proto files come with the module.
 """
@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 _MODULE = "connectrpc.com/conformance"
@@ -34,15 +33,10 @@ def main() -> int:
         package = f"{_MODULE}/cmd/connectconformance@{_VERSION}"
         subprocess.run([go, "install", package], env={**os.environ, "GOBIN": folder}, check=True)
         print(f"{_MODULE} {_VERSION}, {_output(go, 'version').strip()}, Python {sys.version.split()[0]}", flush=True)
-        runner = Path(folder, "connectconformance")
-        return max(_run(runner, mode, environment) for mode in ("server",))
-
-
-def _run(runner: Path, mode: str, environment: Mapping[str, str]) -> int:
-    print(f"== {mode}", flush=True)
-    options = [f"--mode={mode}", f"--conf={_HERE / f'{mode}.yaml'}"]
-    command = [sys.executable, "-m", f"tests.conformance.{mode}"]
-    return subprocess.run([runner, *options, "--", *command], env=environment, cwd=_HERE.parent.parent).returncode
+        options = ["--mode=server", f"--conf={_HERE / 'server.yaml'}"]
+        server = [sys.executable, "-m", "tests.conformance.server"]
+        command = [Path(folder, "connectconformance"), *options, "--", *server]
+        return subprocess.run(command, env=environment, cwd=_HERE.parent.parent).returncode
 
 
 def _output(*command: str) -> str:

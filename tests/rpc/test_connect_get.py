@@ -108,6 +108,14 @@ async def test_only_methods_without_side_effects() -> None:
 
 
 @asynchronous
+async def test_caches_are_told_what_an_answer_depends_on() -> None:
+    async with serving(allowed_origins=("https://app.example",)) as sun:
+        query = urlencode({"encoding": "json", "message": '"hi"'})
+        for headers in ({}, {"Origin": "https://app.example"}, {"Origin": "https://evil.example"}):
+            assert (await get(sun, query, headers)).headers["vary"] == "Accept-Encoding, Origin"
+
+
+@asynchronous
 async def test_headers_count_as_in_a_post() -> None:
     async with serving() as sun:
         query = urlencode({"encoding": "json", "message": '"hi"'})

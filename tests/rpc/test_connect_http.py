@@ -442,7 +442,7 @@ async def test_the_pages() -> None:
     async def well() -> None:
         pass
 
-    async with serving({"sql": well}) as sun:
+    async with serving({"sql": well}, explorer=True) as sun:
         for path, text in (("/healthz", "ok"), ("/readyz", "ready"), ("/", "Echo(StringValue) -> StringValue  [user]")):
             response = await request(sun.port, "GET", path)
             assert response.status == 200

@@ -5,18 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import json
 import tracemalloc
+from random import Random
+from urllib.parse import quote
 
 import pytest
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Value
+from google.protobuf.wrappers_pb2 import StringValue
 
 from generated.proto.sun.v1.auth_pb2 import SignUpRequest
 from generated.proto.sun.v1.user_pb2 import ChangePrivacyRequest
 from runtime.rpc.codecs import JSON, PROTO, Codec
 from runtime.rpc.compression import TooLarge, inflate
+from runtime.rpc.connect import envelope
 from runtime.rpc.errors import Code, RpcError
-from tests.rpc.gateways import BIG, ECHO, Served, asynchronous, serving
+from tests.rpc.gateways import BIG, CHECKED, COUNT, ECHO, LOOK, Served, asynchronous, request, serving
+
+QUERY = b"connect=v1&encoding=json&base64=1&compression=identity&message=ImhpIg"
 
 
 async def hang_up(writer: asyncio.StreamWriter) -> None:
@@ -166,3 +173,41 @@ async def test_a_client_that_never_reads_a_large_answer_loses_its_connection() -
             await asyncio.sleep(0.01)
         assert len(await reader.read()) < 50_000_000
         await hang_up(writer)
+
+
+def mutated(random: Random, data: bytes) -> bytes:
+    """The same bytes with some changed, cut out or doubled."""
+    found = bytearray(data)
+    for _ in range(random.randint(1, 4)):
+        at = random.randrange(len(found) + 1)
+        match random.randrange(3):
+            case 0:
+                found[at : at + 1] = random.randbytes(1)
+            case 1:
+                del found[at : at + random.randint(1, 8)]
+            case _:
+                found[at:at] = found[: random.randint(1, 8)]
+    return bytes(found)
+
+
+@asynchronous
+async def test_mutated_requests_are_nobodys_fault_but_their_clients() -> None:
+    random = Random(4)
+    message = StringValue(value="3 x 5").SerializeToString()
+    packed = gzip.compress(message)
+    proto = {"Content-Type": "application/proto"}
+    stream = {"Content-Type": "application/connect+proto", "Connect-Content-Encoding": "gzip"}
+    async with serving(explorer=True) as sun:
+        for _ in range(150):
+            answers = [
+                await sun.post(CHECKED.path, mutated(random, message), proto),
+                await sun.post(CHECKED.path, mutated(random, packed), {**proto, "Content-Encoding": "gzip"}),
+                await sun.post(CHECKED.path, mutated(random, b'{"a":[1,"b",null],"c":{}}')),
+                await request(sun.port, "GET", f"/{LOOK.path}?{quote(mutated(random, QUERY), safe='=&%+')}"),
+                await sun.post(COUNT.path, mutated(random, envelope(random.randrange(2), packed)), stream),
+            ]
+            assert {found.status for found in answers} <= {200, 400, 415, 429, 501}
+        lines = [json.loads(line) for line in sun.log.getvalue().splitlines()]
+        # A count that is no number is the fault of the tests' own handler.
+        faults = [line for line in lines if line["event"] == "call failed" and line["method"] != COUNT.path]
+        assert not [line for line in lines if line["event"] == "exchange failed"] + faults

@@ -357,6 +357,19 @@ async def test_a_slow_client_holds_up_the_handler(kind: str) -> None:
         assert sun.handler.counted < 1000
 
 
+@both
+@asynchronous
+async def test_a_session_that_ends_ends_its_streams(kind: str) -> None:
+    async with serving(identity_max_age_ms=0) as sun, reaching(sun, kind) as transport:
+        messages = aiter(Stream(transport, COUNT, text("1000000 x 10000"), None))
+        await anext(messages)
+        sun.tokens.known.clear()
+        with pytest.raises(RpcError) as ended:
+            async for _ in messages:
+                pass
+        assert ended.value.code is Code.UNAUTHENTICATED
+
+
 @asynchronous
 async def test_a_message_larger_than_the_client_takes() -> None:
     async with serving() as sun, HttpTransport(sun.address.url, max_response_bytes=1000) as http:
