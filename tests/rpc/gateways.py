@@ -16,6 +16,8 @@ from typing import Any, ParamSpec
 from google.protobuf.wrappers_pb2 import BoolValue, Int64Value, StringValue
 
 from runtime.logs import configure_logging
+from runtime.push.hub import PushHub
+from runtime.rpc.attempts import Attempts
 from runtime.rpc.context import Context, Identity
 from runtime.rpc.dispatcher import Dispatcher
 from runtime.rpc.errors import Code, DeclaredError, RpcError
@@ -276,15 +278,18 @@ class Served:
 
 @contextlib.asynccontextmanager
 async def serving(
-    checks: Mapping[str, Callable[[], Awaitable[object]]] | None = None, **settings: Any
+    checks: Mapping[str, Callable[[], Awaitable[object]]] | None = None,
+    hub: PushHub | None = None,
+    attempts: Attempts | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Served]:
     log = io.StringIO()
     configure_logging("json", "debug", log)
     limits = GatewaySettings(**{"port": 0, "drain_timeout_ms": 0, "drain_grace_ms": 0, **settings})
     connections = Connections()
     handler, tokens = Handler(connections), Tokens()
-    dispatcher = Dispatcher([handler], tokens, settings=limits)
-    gateway = Gateway(dispatcher, limits, checks, connections)
+    dispatcher = Dispatcher([handler], tokens, settings=limits, attempts=attempts)
+    gateway = Gateway(dispatcher, limits, checks, connections, hub)
     served = Served(gateway, dispatcher, handler, tokens, await gateway.start(), log)
     try:
         yield served
@@ -395,9 +400,9 @@ class RawSocket:
     def send(self, frame: ClientFrame) -> None:
         self.raw(0x82 if self.wire.binary else 0x81, self.wire.to_server(frame))
 
-    def call(self, call_id: str, method: Method[Any, Any], value: str = "", timeout_ms: int = 0) -> None:
+    def call(self, call_id: str, method: Method[Any, Any], value: str = "", timeout_ms: int = 0, key: str = "") -> None:
         payload = self.wire.codec.encode(StringValue(value=value))
-        self.send(Call(call_id, method.path, payload, timeout_ms))
+        self.send(Call(call_id, method.path, payload, timeout_ms, key))
 
     def cancel(self, call_id: str) -> None:
         self.send(Cancel(call_id))
