@@ -184,6 +184,9 @@ class PushHub:
         self._feeds: dict[int, set[Feed]] = {}
         self._recent: OrderedDict[int, _Recent] = OrderedDict()
         self._bytes = 0
+        self._looked = clock()
+        self._looks = 0
+        self._blind = False  # the last look failed
         self._asked: dict[int, asyncio.Future[State]] = {}
         self._asking: set[asyncio.Task[None]] = set()
         self._heard: list[dict[int, State]] = []  # what is appended for users while the database is asked about them
@@ -271,28 +274,29 @@ class PushHub:
 
     async def watch(self, sleep: Callable[[float], Any] = asyncio.sleep) -> None:
         """Look for pushes of other processes until cancelled."""
-        if not self._poll_ms:
-            return
-        since, look, blind = self._clock(), 0, False
-        while True:
+        while self._poll_ms:
             await sleep(self._poll_ms / 1000)
-            look += 1
-            overlap = WIDE_OVERLAP_MS if look % WIDE_EVERY == 0 else OVERLAP_MS
-            now = self._clock()
-            try:
-                if blind:
-                    states = await self.journal.states(tuple(self._recent))
-                else:
-                    states = await self.journal.changed_since(min(since, now) - overlap)
-            except SqlError as error:
-                if not blind:
-                    _log.warning("pushes of other processes can't be seen", error=str(error))
-                blind = True
-                continue
-            blind, since = False, now
-            for user_id, state in states.items():
-                if user_id in self._recent:
-                    self._arrived(user_id, state, None)
+            await self.look()
+
+    async def look(self) -> None:
+        """Look once for pushes of other processes. What goes wrong is logged; the next look then sees everything."""
+        self._looks += 1
+        overlap = WIDE_OVERLAP_MS if self._looks % WIDE_EVERY == 0 else OVERLAP_MS
+        now = self._clock()
+        try:
+            if self._blind:
+                states = await self.journal.states(tuple(self._recent))
+            else:
+                states = await self.journal.changed_since(min(self._looked, now) - overlap)
+        except SqlError as error:
+            if not self._blind:
+                _log.warning("pushes of other processes can't be seen", error=str(error))
+            self._blind = True
+            return
+        self._blind, self._looked = False, now
+        for user_id, state in states.items():
+            if user_id in self._recent:
+                self._arrived(user_id, state, None)
 
     def _appended(self, states: dict[int, State], message: PushMessage) -> None:
         for user_id, state in states.items():
