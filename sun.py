@@ -86,9 +86,9 @@ def _generate(source: Source, *, force: bool) -> None:
                 click.echo(f"sun: {source.folder}/{path} was edited by hand", err=True)
             raise Refused("nothing was written; move the edits to handlers/ or the schema, or say --force") from error
     for path in done.written:
-        click.echo(f"wrote {source.folder}/{path}")
+        click.echo(f"wrote {path}")
     for path in done.removed:
-        click.echo(f"removed {source.folder}/{path}")
+        click.echo(f"removed {path}")
     changes = f"{len(done.written)} written, {len(done.removed)} removed, " if done.written or done.removed else ""
     click.echo(f"{source.folder}: {changes}{done.unchanged} unchanged")
 
@@ -99,9 +99,9 @@ def _print_drift(source: Source) -> bool:
     with _schema_errors():
         differences = pipeline.drift(source)
     for each in differences:
-        click.echo(f"{each.status}: {source.folder}/{each.path}")
+        click.echo(f"{each.status}: {each.path}")
     for each in differences:
-        click.echo(each.diff(source.folder), nl=False)
+        click.echo(each.diff(), nl=False)
     if not differences:
         click.echo(f"{source.folder}: up to date")
     return bool(differences)

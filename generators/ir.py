@@ -172,6 +172,7 @@ class KeyPart:
     descending: bool = False
     prefix: int | None = None
     expression: str | None = None
+    type: Type | None = None  # of the expression's value
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +186,19 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """A CHECK constraint of a table or of one of its columns: what must not be false of any row."""
+
+    name: str
+    expression: str  # MySQL text
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
 class ForeignKey:
     name: str
     columns: tuple[str, ...]
-    target_database: str | None
+    target_database: str | None  # None for the database of the table itself
     target_table: str
     target_columns: tuple[str, ...]
     position: Position
@@ -213,6 +223,7 @@ class Table:
     keys: tuple[Key, ...]
     foreign_keys: tuple[ForeignKey, ...]
     position: Position
+    checks: tuple[Check, ...] = ()
     comment: str = ""
     cache: CacheRule | None = None
     events: tuple[str, ...] = ()  # of insert, update, delete
@@ -347,6 +358,27 @@ class ProtoFile:
     comment: str = ""
 
 
+# --- rows as messages -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RowField:
+    """What a number in the messages of a table's rows stands for, or stood for once: then it is `reserved`."""
+
+    number: int
+    name: str  # protobuf's
+    type: str  # as in `schema/wire.lock`: int64, `repeated string`, `enum sun.v1.PostType`
+    reserved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RowMessage:
+    """The numbers of one table's rows. All fields of a table that is gone are reserved."""
+
+    full_name: str  # sun.rows.v1.Post
+    fields: tuple[RowField, ...]  # by number
+
+
 # --- the whole -------------------------------------------------------------------------------------------------------
 
 
@@ -354,12 +386,14 @@ class ProtoFile:
 class Schema:
     """Everything a target's walkers see.
 
-    `imported` are proto files of other targets (the framework's), by import name.
+    `imported` are proto files of other targets (the framework's), by import name; `rows` is what `schema/wire.lock`
+    has to say.
     """
 
     databases: tuple[Database, ...] = ()
     protos: tuple[ProtoFile, ...] = ()
     imported: tuple[ProtoFile, ...] = ()
+    rows: tuple[RowMessage, ...] = ()
 
 
 def to_json(value: Any) -> Any:

@@ -6,14 +6,13 @@ Then write or compare.
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from generators import writer
+from generators import ir, row_names, wire_lock, writer
 from generators.artifacts import Artifact, Target
 from generators.diagnostics import Diagnostics, Position
-from generators.ir import Schema
 
 FRAMEWORK = Path(__file__).parent.parent
 _TOOLS = ("grpcio-tools", "jinja2", "ruff", "sqlglot")
@@ -37,8 +36,23 @@ class Source:
     def output(self) -> Path:
         return self.root / self.folder
 
-    def inputs(self) -> str:
-        """The digest of everything the output follows from: schemas, the generator, its templates and tools."""
+    @property
+    def lock(self) -> Path:
+        """The file that keeps the numbers of fields from run to run. There is none before the first table."""
+        return self.schema / wire_lock.NAME
+
+    @property
+    def lock_shown(self) -> str:
+        return f"{self.shown}/{wire_lock.NAME}"
+
+    def read_lock(self) -> bytes:
+        return self.lock.read_bytes() if self.lock.exists() else b""
+
+    def inputs(self, lock: bytes | None = None) -> str:
+        """The digest of everything the output follows from: schemas, the generator, its templates and tools.
+
+        `lock` stands for what the lock is about to hold.
+        """
         files = _files(self.schema, (".sql", ".proto"), "schema")
         for folder in self.includes:
             files |= _files(folder, (".proto",), "include")
@@ -46,7 +60,8 @@ class Source:
         files |= _files(FRAMEWORK / "templates" / "sql", (".jinja",), "sql")
         files |= _files(FRAMEWORK / "templates" / "proto", (".jinja",), "proto")
         versions = [f"{tool} {importlib.metadata.version(tool)}" for tool in _TOOLS]
-        return writer.input_digest(files, [*versions, self.package])
+        lock_digest = writer.digest(self.read_lock() if lock is None else lock)
+        return writer.input_digest(files, [*versions, self.package, lock_digest])
 
 
 def _files(folder: Path, suffixes: tuple[str, ...], name: str) -> dict[str, Path]:
@@ -74,9 +89,9 @@ def sources(root: Path) -> list[Source]:
     return found
 
 
-def load(source: Source, tell: Callable[[str], None] | None = None) -> Schema:
+def load(source: Source, tell: Callable[[str], None] | None = None) -> ir.Schema:
     """The checked IR of a schema. Raises SchemaError with every error found; `tell` hears what was passed over."""
-    from generators import sql_ddl, sql_walker
+    from generators import row_fields, sql_ddl, sql_walker
     from generators.proto_parser import parse_protos
     from generators.sql_parser import parse_databases
 
@@ -87,28 +102,57 @@ def load(source: Source, tell: Callable[[str], None] | None = None) -> Schema:
         if source.includes and database.name in _own_databases():
             text = f"`{database.name}` is the framework's own database: give the file another name"
             diagnostics.error(Position(database.file, 1, 1), "bad-name", text)
-    schema = Schema(databases, protos, imported)
+    schema = ir.Schema(databases, protos, imported)
     sql_walker.check(schema, diagnostics)
     for database in databases:
         sql_ddl.check(database, diagnostics)
+    row_fields.check(schema, source.shown, diagnostics)
+    before = len(diagnostics.found)
+    lines = wire_lock.read(source.read_lock(), source.lock_shown, diagnostics)
+    if len(diagnostics.found) == before:
+        _check_lock(source, databases, lines, diagnostics)
     diagnostics.raise_if_any()
+    schema = replace(schema, rows=row_fields.number(databases, lines, diagnostics))
     if tell is not None:
         for note in sorted(diagnostics.notes):
             tell(str(note))
     return schema
 
 
+def _check_lock(
+    source: Source, databases: Iterable[ir.Database], lines: Iterable[wire_lock.Line], diagnostics: Diagnostics
+) -> None:
+    """Refuse to number anew what has been generated before: the lock was lost, whole or in part."""
+    known = {line.message for line in lines}
+    lost = [
+        (row_names.full_name(database.name, table.name), file)
+        for database in databases
+        for table in database.tables
+        if row_names.full_name(database.name, table.name) not in known
+        and (source.output / (file := f"proto/{row_names.path(database.name, table.name)}")).exists()
+    ]
+    if lost:
+        (name, file), more = lost[0], len(lost) - 1
+        others = f" and {more} more" if more else ""
+        files = f"{source.folder}/{file}{' and the others' if more else ''}"
+        text = (
+            f"the numbers of {name}{others} are lost: restore this file from version control; "
+            f"where nothing was ever written with them, delete {files} to number them anew"
+        )
+        diagnostics.error(Position(source.lock_shown, 1, 1), "lost-numbers", text)
+
+
 def _own_databases() -> set[str]:
     return {file.stem for file in (FRAMEWORK / "runtime" / "schema" / "sql").glob("*.sql")}
 
 
-def artifacts(source: Source, schema: Schema) -> list[Artifact]:
+def artifacts(source: Source, schema: ir.Schema) -> list[Artifact]:
     """Every file of a target, formatted, in memory."""
-    from generators import proto_walker, sql_walker
+    from generators import proto_walker, row_walker, sql_walker
 
     imported = {file.path: "runtime.generated" for file in schema.imported if not file.path.startswith("google/")}
     target = Target(source.package, source.shown, imported)
-    made = [*sql_walker.walk(schema, target), *proto_walker.walk(schema, target)]
+    made = [*sql_walker.walk(schema, target), *row_walker.walk(schema, target), *proto_walker.walk(schema, target)]
     packages = {parent for each in made if each.path.endswith(".py") for parent in Path(each.path).parents}
     known = {each.path for each in made}
     for package in sorted(str(path) for path in packages):
@@ -120,18 +164,33 @@ def artifacts(source: Source, schema: Schema) -> list[Artifact]:
 
 
 def generate(source: Source, tell: Callable[[str], None] | None = None, *, force: bool = False) -> writer.Written:
-    """Bring a target's files up to date; `tell` hears what was passed over.
+    """Bring a target's files up to date, and the lock; `tell` hears what was passed over.
 
-    Raises SchemaError and EditedFiles, both before anything is written.
+    The paths in the result are relative to the project. Raises SchemaError and EditedFiles, both before anything is
+    written.
     """
-    inputs = source.inputs()
-    if writer.is_current(source.output, inputs):
+    if writer.is_current(source.output, source.inputs()):
         return writer.Written((), (), len(writer.read_manifest(source.output).files))
-    return writer.write(source.output, artifacts(source, load(source, tell)), inputs, force=force)
+    schema = load(source, tell)
+    made = artifacts(source, schema)
+    before, lock = source.read_lock(), wire_lock.render(schema.rows)
+    # The lock goes first: files without their numbers in it would be numbered anew.
+    first = {source.lock: lock} if lock and lock.encode() != before else {}
+    inputs = source.inputs(lock.encode() if first else before)
+    done = writer.write(source.output, made, inputs, force=force, first=first)
+    written = (*(source.lock_shown for _ in first), *(f"{source.folder}/{path}" for path in done.written))
+    return writer.Written(written, tuple(f"{source.folder}/{path}" for path in done.removed), done.unchanged)
 
 
 def drift(source: Source) -> list[writer.Difference]:
-    """How a target's files differ from its schema. Raises SchemaError."""
+    """How a target's files, and the lock, differ from its schema, by their paths in the project. Raises SchemaError."""
     if writer.is_current(source.output, source.inputs()):
         return []
-    return writer.compare(source.output, artifacts(source, load(source)))
+    schema = load(source)
+    found = writer.compare(source.output, artifacts(source, schema))
+    differences = [replace(each, path=f"{source.folder}/{each.path}") for each in found]
+    old, new = source.read_lock().decode(), wire_lock.render(schema.rows)
+    if new and new != old:
+        status = "changed" if source.lock.exists() else "missing"
+        differences.insert(0, writer.Difference(source.lock_shown, status, old if source.lock.exists() else None, new))
+    return differences

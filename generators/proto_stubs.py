@@ -84,11 +84,11 @@ class _Message:
     doc: str
 
 
-def artifacts(file: ir.ProtoFile, index: Index) -> Iterator[Artifact]:
-    """The `_pb2.py` of a file and its stub."""
+def artifacts(file: ir.ProtoFile, index: Index, source: str | None = None) -> Iterator[Artifact]:
+    """The `_pb2.py` of a file and its stub. `source` is what they are made from, where that is not the file itself."""
     module = index.proto_module(file.path)
     folder = index.folder(module)
-    source = f"{index.target.source}/proto/{file.path}"
+    source = source or f"{index.target.source}/proto/{file.path}"
     yield Artifact(f"{folder}/{module.name}.py", _module(file, index, source))
     yield Artifact(f"{folder}/{module.name}.pyi", _Stub(file, index).render(source))
 

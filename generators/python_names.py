@@ -14,8 +14,9 @@ import re
 DAO_NAMES = frozenset(
     """
     all avg average bool bulk bytes cache cached count datetime decimal delete distinct everywhere exists first float
-    frozenset get get_many group_by increment insert insert_if_absent insert_many int list load max min one order_by
-    preload raw select set sql str stream sum t table tuple types update update_row upsert upsert_many values where
+    from_message frozenset get get_many group_by increment insert insert_if_absent insert_many int list load max min one
+    order_by preload raw select set sql str stream sum t table to_message tuple types update update_row upsert
+    upsert_many values where
     after before limit cls self
     """.split()
 )

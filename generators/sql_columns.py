@@ -7,26 +7,31 @@ from dataclasses import dataclass, replace
 
 from generators import ir
 from generators.sql_expressions import now_fraction
-from generators.sql_reader import Reader, check_refused
+from generators.sql_keys import CheckElement, ForeignKeyElement, read_check, read_reference
+from generators.sql_reader import Reader
 from generators.sql_scanner import Refused, Source, Token
-from generators.sql_types import KNOWN, BadConstant, BadType, Constant, column_type, constant, unknown_type
-
-# Text of these fits in utf8mb4; their sort orders become its nearest one that both MySQL and MariaDB have.
-_CHARSETS = ("utf8mb4", "utf8mb3", "utf8", "latin1", "ascii")
-_COLLATIONS = {"0900_ai_ci": "unicode_520_ci", "0900_as_cs": "bin", "0900_bin": "bin"}
-_LANGUAGES = (
-    "croatian czech danish esperanto estonian german2 hungarian icelandic latvian lithuanian persian polish roman "
-    "romanian sinhala slovak slovenian spanish spanish2 swedish turkish vietnamese general unicode unicode_520"
+from generators.sql_types import (
+    CHARSETS,
+    KNOWN,
+    BadConstant,
+    BadType,
+    Constant,
+    column_type,
+    constant,
+    portable_collation,
+    unknown_type,
 )
-_ORDERS = frozenset(["bin", *(f"{language}_ci" for language in _LANGUAGES.split())])
+
 _NOT_PORTABLE = frozenset(
-    ["INVISIBLE", "COLUMN_FORMAT", "STORAGE", "SRID", "ENGINE_ATTRIBUTE", "COMPRESSED", "WITHOUT", "CONSTRAINT"]
+    ["INVISIBLE", "COLUMN_FORMAT", "STORAGE", "SRID", "ENGINE_ATTRIBUTE", "COMPRESSED", "WITHOUT"]
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnElement:
-    """A column with what it says about keys. `place` is its offset in the file; `null` is True for an explicit NULL.
+    """A column with what it says about keys and constraints.
+
+    `place` is its offset in the file; `null` is True for an explicit NULL.
 
     `passed_over` says, with its place, what was left out of the column knowingly.
     """
@@ -37,6 +42,8 @@ class ColumnElement:
     primary: bool = False
     unique: bool = False
     passed_over: tuple[tuple[int, str], ...] = ()
+    checks: tuple[CheckElement, ...] = ()
+    reference: ForeignKeyElement | None = None
 
 
 def read_column(source: Source, tokens: Sequence[Token]) -> ColumnElement:
@@ -66,6 +73,8 @@ class _ColumnReader:
         self.comment = ""
         self.json = False
         self.passed_over: list[tuple[int, str]] = []
+        self.checks: list[CheckElement] = []
+        self.reference: ForeignKeyElement | None = None
 
     def read(self) -> ColumnElement:
         type_place = self.reader.here
@@ -93,8 +102,16 @@ class _ColumnReader:
             stored=self.stored,
             comment=self.comment,
         )
-        passed_over = tuple(self.passed_over)
-        return ColumnElement(column, self.name.start, self.null is True, self.primary, self.unique, passed_over)
+        return ColumnElement(
+            column,
+            self.name.start,
+            self.null is True,
+            self.primary,
+            self.unique,
+            tuple(self.passed_over),
+            tuple(self.checks),
+            self.reference,
+        )
 
     # the type
 
@@ -187,8 +204,14 @@ class _ColumnReader:
             self._once("COLLATE", place)
             self.collation = "utf8mb4_bin"
         elif reader.accept("CHECK"):
-            self._once("CHECK", place)
-            self._check_constraint(place)
+            self._check_constraint(place, None)
+        elif reader.accept("CONSTRAINT"):
+            name = None if reader.sees("CHECK") else reader.name("a constraint").value
+            reader.expect("CHECK")
+            self._check_constraint(place, name)
+        elif reader.accept("REFERENCES"):
+            self._once("REFERENCES", place)
+            self.reference = read_reference(reader, place, None, (self.name.value,))
         else:
             raise self._unknown_attribute()
 
@@ -208,22 +231,21 @@ class _ColumnReader:
     def _unknown_attribute(self) -> Refused:
         token = self.reader.peek()
         assert token is not None
-        if token.is_word("REFERENCES"):
-            text = "some engines ignore REFERENCES in a column: write a FOREIGN KEY on its own line"
-            return Refused(token.start, "unsupported", text)
         if token.is_word(*_NOT_PORTABLE):
             text = f"{token.text.upper()} has no equal on every engine: leave it out of `{self.name.value}`"
             return Refused(token.start, "unsupported", text)
         text = f"`{token.shown}` is not understood after the type of `{self.name.value}`"
         return Refused(token.start, "syntax", text)
 
-    def _check_constraint(self, place: int) -> None:
+    def _check_constraint(self, place: int, name: str | None) -> None:
         # MariaDB's dumps write a JSON column as LONGTEXT … CHECK (json_valid(`column`)).
+        start = self.reader.at
         inner = [token for token in self.reader.parenthesis() if token.kind in ("word", "name")]
         if len(inner) == 2 and inner[0].is_word("JSON_VALID") and inner[1].value == self.name.value:
             self.json = True
             return
-        raise check_refused(place)
+        self.reader.at = start
+        self.checks.append(read_check(self.reader, place, name))
 
     # collation
 
@@ -236,19 +258,16 @@ class _ColumnReader:
         if isinstance(sql_type, ir.Text) and "binary" in (self.charset, self.collation):
             size = sql_type.max_length or sql_type.max_bytes
             return ir.Bytes(size, sql_type.fixed, blob=sql_type.max_bytes is not None)
-        if self.charset is not None and self.charset not in _CHARSETS:
+        if self.charset is not None and self.charset not in CHARSETS:
             text = f"character set `{self.charset}` is not supported: everything is stored in utf8mb4"
             raise Refused(place, "unsupported", text)
         if self.collation is None or not isinstance(sql_type, ir.Text):
             return sql_type
-        charset, _, order = self.collation.partition("_")
-        order = _COLLATIONS.get(order, order)
-        if charset in ("latin1", "ascii") and order != "bin":
-            order = "general_ci"
-        if charset not in _CHARSETS or order not in _ORDERS:
+        collation = portable_collation(self.collation)
+        if collation is None:
             text = f"collation `{self.collation}` is not supported: use utf8mb4_bin or utf8mb4_general_ci"
             raise Refused(place, "unsupported", text)
-        return replace(sql_type, collation=f"utf8mb4_{order}")
+        return replace(sql_type, collation=collation)
 
     # defaults
 

@@ -5,7 +5,8 @@ constraints named `type.<column>`. Text compares by code point (`utf8mb4_bin`) u
 SQLite compares a `_ci` column with NOCASE, which knows ASCII letters only. Differences that remain: MariaDB ignores
 blanks at the end of a text it compares, pads BINARY with zeros, and cuts digits of a second that a column can't hold;
 SQLite holds integers up to 2^63-1, also in an unsigned column, and has no FULLTEXT keys; its LOWER and UPPER change
-ASCII letters only.
+ASCII letters only. A CHECK, a default or a key for speed whose expression SQLite lacks is left out there, with a note;
+where that would change what rows hold or which are unique, it is an error.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 from generators import ir
 from generators.diagnostics import Diagnostics
-from generators.sql_expressions import BadExpression, columns_of, mysql_string, now_fraction, sqlite_string, to_sqlite
-from generators.sql_types import int_range, microseconds
+from generators.sql_expressions import BadExpression, columns_of, mysql_string, now_fraction, shown, sqlite_string
+from generators.sql_references import serving_key
+from generators.sql_tables import hidden_column
+from generators.sql_translation import sqlite_constant, to_sqlite
+from generators.sql_types import int_range
 
 DIALECTS = ("mysql", "sqlite")
 _MAX_INTEGER = 2**63 - 1  # of SQLite
@@ -42,6 +46,16 @@ def check(database: ir.Database, diagnostics: Diagnostics) -> None:
             pass
 
 
+def is_computed(table: ir.Table, key: ir.Key) -> bool:
+    """Whether every engine computes the expressions of a key, so that rows can be found by them."""
+    try:
+        for part in key.parts:
+            _sqlite_value(table, part)
+    except BadExpression:
+        return False
+    return True
+
+
 def _unsupported(diagnostics: Diagnostics, item: ir.Table | ir.Column | ir.Key | ir.ForeignKey, message: str) -> None:
     diagnostics.error(item.position, "unsupported", message)
 
@@ -55,15 +69,16 @@ def _mysql(database: ir.Database, diagnostics: Diagnostics) -> Iterator[str]:
         yield "SET foreign_key_checks = 0"
     for table in ordered:
         lines = [_mysql_column(column) for column in table.columns]
+        lines += [_mysql_hidden(hidden_column(key.name, place), part) for key, place, part in _expressions(table)]
         if table.primary_key is not None:
             lines.append(f"PRIMARY KEY {_mysql_parts(table.primary_key)}{_comment(table.primary_key.comment)}")
         for key in table.keys:
-            if any(part.expression is not None for part in key.parts):
-                text = "MariaDB has no keys on expressions: declare a generated column and put the key on it"
-                _unsupported(diagnostics, key, text)
             kind = "UNIQUE KEY" if key.unique else "FULLTEXT KEY" if key.kind == "fulltext" else "KEY"
             lines.append(f"{kind} {_backticks(key.name)} {_mysql_parts(key)}{_comment(key.comment)}")
-        lines += [_foreign_key(key, _backticks, _backticks(key.target_table)) for key in table.foreign_keys]
+        for key in table.foreign_keys:
+            home = f"{_backticks(key.target_database)}." if key.target_database is not None else ""
+            lines.append(_foreign_key(key, _backticks, home + _backticks(key.target_table)))
+        lines += [f"CONSTRAINT {_backticks(check.name)} CHECK ({check.expression})" for check in table.checks]
         body = ",\n".join(f"  {line}" for line in lines)
         options = "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"
         options += f" COMMENT={mysql_string(table.comment)}" if table.comment else ""
@@ -73,7 +88,10 @@ def _mysql(database: ir.Database, diagnostics: Diagnostics) -> Iterator[str]:
 
 
 def _by_reference(database: ir.Database) -> tuple[list[ir.Table], bool]:
-    """The tables in their order, but each after those it refers to; and whether references go in a circle."""
+    """The tables in their order, but each after those it refers to; and whether some may not be there by then.
+
+    So it is where references go in a circle, or to another database.
+    """
     by_name = {table.name: table for table in database.tables}
     ordered: list[ir.Table] = []
     entered: set[str] = set()
@@ -83,6 +101,9 @@ def _by_reference(database: ir.Database) -> tuple[list[ir.Table], bool]:
         nonlocal circular
         entered.add(table.name)
         for key in table.foreign_keys:
+            if key.target_database is not None:
+                circular = True
+                continue
             target = by_name.get(key.target_table)
             if target is None or target in ordered or target is table:
                 continue
@@ -108,11 +129,28 @@ def _comment(text: str) -> str:
 
 def _mysql_parts(key: ir.Key) -> str:
     parts: list[str] = []
-    for part in key.parts:
-        text = f"({part.expression})" if part.column is None else _backticks(part.column)
+    for place, part in enumerate(key.parts):
+        text = _backticks(hidden_column(key.name, place) if part.column is None else part.column)
         text += f"({part.prefix})" if part.prefix is not None else ""
         parts.append(text + (" DESC" if part.descending else ""))
     return f"({', '.join(parts)})"
+
+
+def _expressions(table: ir.Table) -> Iterator[tuple[ir.Key, int, ir.KeyPart]]:
+    """The expressions in the keys of a table, each with its place in its key."""
+    for key in table.keys:
+        for place, part in enumerate(key.parts):
+            if part.expression is not None:
+                yield key, place, part
+
+
+def _mysql_hidden(name: str, part: ir.KeyPart) -> str:
+    """A column that stands for an expression in a key, since MariaDB has no keys on expressions.
+
+    INVISIBLE, which `SELECT *` and an INSERT without names pass over, needs MariaDB 10.3 or MySQL 8.0.23.
+    """
+    assert part.type is not None
+    return f"{_backticks(name)} {_mysql_type(part.type)} GENERATED ALWAYS AS ({part.expression}) VIRTUAL INVISIBLE"
 
 
 def _mysql_column(column: ir.Column) -> str:
@@ -233,20 +271,23 @@ class _SqliteTable:
         self.database = database
         self.name = f"{database}.{table.name}"
         self.diagnostics = diagnostics
+        self.left_out = self._not_computed()
 
     def table_text(self) -> str:
         table = self.table
         auto = next((column for column in table.columns if column.auto_increment), None)
         lines = [self._column(column) for column in table.columns]
+        lines += self._hidden_columns()
         if table.primary_key is not None and auto is None:
             lines.append(f"PRIMARY KEY {self._parts(table.primary_key)}")
-        lines += [
-            _foreign_key(key, _quotes, _quotes(f"{self.database}.{key.target_table}")) for key in table.foreign_keys
-        ]
+        for key in table.foreign_keys:
+            target = _quotes(f"{key.target_database or self.database}.{key.target_table}")
+            lines.append(_foreign_key(key, _quotes, target))
         for column in table.columns:
             test = _sqlite_test(column)
             if test is not None:
                 lines.append(f"CONSTRAINT {_quotes(f'type.{column.name}')} CHECK ({test})")
+        lines += self._checks()
         body = ",\n".join(f"  {line}" for line in lines)
         return f"CREATE TABLE IF NOT EXISTS {_quotes(self.name)} (\n{body}\n) STRICT"
 
@@ -254,23 +295,63 @@ class _SqliteTable:
         text = f"{_quotes(column.name)} {_sqlite_type(column.type)}"
         if column.auto_increment:
             return f"{text} PRIMARY KEY AUTOINCREMENT"
-        if isinstance(column.type, ir.Text) and (column.type.collation or "").endswith("_ci"):
-            text += " COLLATE NOCASE"
+        text += _sqlite_collation(column.type)
         if column.generated is not None:
             expression = self._expression(column, column.generated)
             text += f" GENERATED ALWAYS AS ({expression}) {'STORED' if column.stored else 'VIRTUAL'}"
         elif not column.nullable:
             text += " NOT NULL"
-        if column.default is not None:
-            text += f" DEFAULT {self._default(column, column.default)}"
+        if column.default is not None and (default := self._default(column, column.default)) is not None:
+            text += f" DEFAULT {default}"
         return text
 
-    def _default(self, column: ir.Column, default: ir.Default) -> str:
+    def _hidden_columns(self) -> Iterator[str]:
+        """The columns that stand for expressions in keys, as on MySQL. `SELECT *` shows them here."""
+        for key, place, part in _expressions(self.table):
+            if key not in self.left_out:
+                assert part.type is not None
+                text = (
+                    f"{_quotes(hidden_column(key.name, place))} {_sqlite_type(part.type)}{_sqlite_collation(part.type)}"
+                )
+                yield f"{text} GENERATED ALWAYS AS ({_sqlite_value(self.table, part)}) VIRTUAL"
+
+    def _checks(self) -> Iterator[str]:
+        """The CHECKs of the schema; one that SQLite can't hold values to is left out, and told of."""
+        types = _types(self.table)
+        for check in self.table.checks:
+            try:
+                expression = to_sqlite(check.expression, types)
+            except BadExpression as error:
+                text = f"{error}, so CHECK `{check.name}` holds values to it on MariaDB and MySQL only"
+                self.diagnostics.note(check.position, text)
+                continue
+            yield f"CONSTRAINT {_quotes(f'check.{check.name}')} CHECK ({expression})"
+
+    def _not_computed(self) -> list[ir.Key]:
+        """Keys on expressions that SQLite does not compute. A unique one is an error, any other is only speed."""
+        found: list[ir.Key] = []
+        for key in self.table.keys:
+            try:
+                for part in key.parts:
+                    _sqlite_value(self.table, part)
+            except BadExpression as error:
+                found.append(key)
+                if key.unique:
+                    text = f"{error}, where key `{key.name}` would not be unique: write it without"
+                    _unsupported(self.diagnostics, key, text)
+                else:
+                    text = (
+                        f"{error}, so key `{key.name}` is made on MariaDB and MySQL only, and there is no finder for it"
+                    )
+                    self.diagnostics.note(key.position, text)
+        return found
+
+    def _default(self, column: ir.Column, default: ir.Default) -> str | None:
+        """The default; None for one that SQLite lacks, which is told of. A DAO gives every column a value anyway."""
         if default.expression is None:
             if isinstance(default.value, int) and default.value > _MAX_INTEGER:
-                text = f"the default {default.value} is more than the {_MAX_INTEGER} that SQLite holds: set it by hand"
-                _unsupported(self.diagnostics, column, text)
-            return _sqlite_constant(column.type, default.value)
+                return self._no_default(column, f"{default.value} is more than the {_MAX_INTEGER} that SQLite holds")
+            return sqlite_constant(column.type, default.value)
         fraction = now_fraction(default.expression)
         if fraction is not None and isinstance(column.type, ir.DateTime):
             return f"({_sqlite_now(fraction)})"
@@ -279,24 +360,29 @@ class _SqliteTable:
         ):
             return "(date('now'))"
         if columns_of(default.expression):
-            text = f"the default of `{column.name}` reads a column, which SQLite can't: set it where the row is made"
-            _unsupported(self.diagnostics, column, text)
-            return "NULL"
-        return f"({self._expression(column, default.expression)})"
+            return self._no_default(column, f"`{shown(default.expression)}` reads a column, which SQLite can't")
+        try:
+            return f"({to_sqlite(default.expression)})"
+        except BadExpression as error:
+            return self._no_default(column, str(error))
 
-    def _expression(self, item: ir.Column | ir.Key, expression: str) -> str:
+    def _no_default(self, column: ir.Column, reason: str) -> None:
+        text = f"{reason}, so `{column.name}` has no default there: give the value where the row is made"
+        self.diagnostics.note(column.position, text)
+
+    def _expression(self, column: ir.Column, expression: str) -> str:
         try:
             return to_sqlite(expression)
         except BadExpression as error:
-            text = f"{error}: write `{item.name}` without it, or set the value where the row is made"
-            _unsupported(self.diagnostics, item, text)
+            text = f"{error}: write `{column.name}` without it, or set the value where the row is made"
+            _unsupported(self.diagnostics, column, text)
             return "NULL"
 
     def _parts(self, key: ir.Key) -> str:
         parts: list[str] = []
-        for part in key.parts:
+        for place, part in enumerate(key.parts):
             if part.column is None:
-                text = f"({self._expression(key, part.expression or '')})"
+                text = _quotes(hidden_column(key.name, place))
             elif part.prefix is not None and key.unique:
                 text = f"substr({_quotes(part.column)}, 1, {part.prefix})"
             else:
@@ -326,11 +412,23 @@ class _SqliteTable:
         if auto and primary is not None and [part.column for part in primary.parts] != auto:
             keys = (primary, *keys)
         for key in keys:
-            if key.kind != "btree":
+            if key.kind != "btree" or key in self.left_out:
                 continue
             unique = "UNIQUE " if key.unique else ""
             name = _quotes(f"{self.name}.{key.name}")
             yield f"CREATE {unique}INDEX IF NOT EXISTS {name} ON {_quotes(self.name)} {self._parts(key)}"
+        yield from self._reference_indexes()
+
+    def _reference_indexes(self) -> Iterator[str]:
+        """What a server makes by itself, so that a row goes without a look at every row that may point to it."""
+        made: set[tuple[str, ...]] = set()
+        for key in self.table.foreign_keys:
+            served = serving_key(self.table, key.columns)
+            if (served is None or served in self.left_out) and key.columns not in made:
+                made.add(key.columns)
+                name = _quotes(f"{self.name}.{key.name}.reference")
+                columns = ", ".join(_quotes(column) for column in key.columns)
+                yield f"CREATE INDEX IF NOT EXISTS {name} ON {_quotes(self.name)} ({columns})"
 
     def triggers(self) -> Iterator[str]:
         """ON UPDATE CURRENT_TIMESTAMP: set, as in MySQL, where other columns change and this one was left alone."""
@@ -359,6 +457,23 @@ def _sqlite_type(column: ir.Type) -> str:
     return "BLOB" if isinstance(column, ir.Bytes) else "TEXT"
 
 
+def _sqlite_collation(column: ir.Type) -> str:
+    return " COLLATE NOCASE" if isinstance(column, ir.Text) and (column.collation or "").endswith("_ci") else ""
+
+
+def _types(table: ir.Table) -> dict[str, ir.Type]:
+    return {column.name.casefold(): column.type for column in table.columns}
+
+
+def _sqlite_value(table: ir.Table, part: ir.KeyPart) -> str:
+    """What SQLite computes for an expression in a key, nothing for a column. Raises BadExpression."""
+    if part.expression is None:
+        return ""
+    if isinstance(part.type, ir.Decimal):
+        raise BadExpression(f"`{shown(part.expression)}` is a decimal, which SQLite does not compute exactly")
+    return to_sqlite(part.expression, _types(table))
+
+
 def _sqlite_now(fraction: int) -> str:
     """The time in UTC, spelt as `runtime.sql.types` spells it, with six digits. SQLite's clock counts milliseconds."""
     if fraction >= 3:
@@ -366,24 +481,6 @@ def _sqlite_now(fraction: int) -> str:
     if fraction == 0:
         return "strftime('%Y-%m-%d %H:%M:%S.000000', 'now')"
     return f"substr(strftime('%Y-%m-%d %H:%M:%f', 'now'), 1, {20 + fraction}) || '{'0' * (6 - fraction)}'"
-
-
-def _sqlite_constant(column: ir.Type, value: bool | int | float | str | bytes | None) -> str:
-    if value is None:
-        return "NULL"
-    if isinstance(value, bytes):
-        return f"X'{value.hex()}'"
-    if isinstance(column, ir.Time):
-        return str(microseconds(str(value)))
-    if isinstance(column, ir.DateTime):
-        date, _, time = str(value).partition(" ")
-        clock, _, fraction = time.partition(".")
-        return sqlite_string(f"{date} {clock}.{fraction:0<6}")
-    if isinstance(column, ir.Choices):
-        return sqlite_string(",".join(sorted(str(value).split(","))))  # as `runtime.sql.types` joins them
-    if isinstance(value, str):
-        return sqlite_string(value)
-    return str(int(value)) if isinstance(value, bool) else repr(value)
 
 
 def _sqlite_test(column: ir.Column) -> str | None:

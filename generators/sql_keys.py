@@ -1,4 +1,4 @@
-"""Reads a key or foreign key of a CREATE TABLE. Whether its columns exist is `generators.sql_tables`'s question."""
+"""Reads a key or constraint of a CREATE TABLE. Whether its columns exist is `generators.sql_tables`'s question."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from generators import ir
-from generators.sql_reader import Reader, check_refused
+from generators.sql_reader import Reader
 from generators.sql_scanner import Refused, Source, Token
 
 _FOREIGN_ACTIONS = ("RESTRICT", "CASCADE", "SET NULL", "NO ACTION")
@@ -33,15 +33,28 @@ class ForeignKeyElement:
     place: int
 
 
-def read_key(source: Source, tokens: Sequence[Token]) -> KeyElement | ForeignKeyElement:
-    """A key or foreign key. Raises Refused, also for a CHECK."""
+@dataclass(frozen=True, slots=True)
+class CheckElement:
+    """A CHECK as written; `check.name` is not set yet. One that is `NOT ENFORCED` holds nothing to anything."""
+
+    check: ir.Check
+    name: str | None
+    place: int
+    enforced: bool = True
+
+
+def read_key(source: Source, tokens: Sequence[Token]) -> KeyElement | ForeignKeyElement | CheckElement:
+    """A key, a foreign key or a CHECK. Raises Refused."""
     reader = Reader(source, tokens)
     place = reader.here
     constraint: str | None = None
     if reader.accept("CONSTRAINT") and not reader.sees("PRIMARY|UNIQUE|FOREIGN|CHECK"):
         constraint = reader.name("a constraint").value
-    if reader.sees("CHECK"):
-        raise check_refused(reader.here)
+    if reader.accept("CHECK"):
+        element = read_check(reader, place, constraint)
+        if reader.peek() is not None:
+            raise reader.unexpected("`,` or the end of the CHECK")
+        return element
     if reader.accept("FOREIGN", "KEY"):
         return _foreign_key(reader, place, constraint)
     kind, unique, primary = "btree", False, False
@@ -56,7 +69,7 @@ def read_key(source: Source, tokens: Sequence[Token]) -> KeyElement | ForeignKey
         kind = "fulltext"
         reader.accept("KEY|INDEX")
     elif constraint is not None or not reader.accept("KEY|INDEX"):
-        raise reader.unexpected("PRIMARY KEY, UNIQUE or FOREIGN KEY")
+        raise reader.unexpected("PRIMARY KEY, UNIQUE, FOREIGN KEY or CHECK")
     name = constraint
     if not reader.sees("USING") and (token := reader.peek()) is not None and token.kind in ("word", "name"):
         name = reader.name("a key").value
@@ -84,7 +97,7 @@ def _key_parts(reader: Reader) -> tuple[tuple[ir.KeyPart, ...], tuple[int, ...]]
         places.append(reader.here)
         token = reader.peek()
         if token is not None and token.is_symbol("("):
-            part = ir.KeyPart(None, expression=reader.expression())
+            part = ir.KeyPart(None, expression=reader.expression(lasting=True))
         else:
             column = reader.name("a column").value
             prefix: int | None = None
@@ -136,18 +149,25 @@ def _foreign_key(reader: Reader, place: int, constraint: str | None) -> ForeignK
         name = name or own
     columns = _names(reader)
     reader.expect("REFERENCES")
+    element = read_reference(reader, place, name, columns)
+    if reader.peek() is not None:
+        raise reader.unexpected("ON, `,` or the end of the foreign key")
+    return element
+
+
+def read_reference(reader: Reader, place: int, name: str | None, columns: tuple[str, ...]) -> ForeignKeyElement:
+    """What follows REFERENCES, also in a column. Raises Refused."""
     table_place = reader.here
+    database: str | None = None
     table = reader.name("a table").value
     if reader.accept_symbol("."):
-        text = "a foreign key can't cross databases, which may live on different servers: leave it out"
-        raise Refused(table_place, "unsupported", text)
+        database, table = table, reader.name("a table").value
     targets = _names(reader)
     if len(targets) != len(columns):
         text = f"{len(columns)} columns refer to {len(targets)}: the numbers must be equal"
         raise Refused(table_place, "bad-reference", text)
     actions = {"DELETE": "", "UPDATE": ""}
-    while reader.peek() is not None:
-        reader.expect("ON")
+    while reader.accept("ON"):
         event = next((event for event in actions if reader.accept(event)), None)
         if event is None:
             raise reader.unexpected("DELETE or UPDATE")
@@ -158,7 +178,7 @@ def _foreign_key(reader: Reader, place: int, constraint: str | None) -> ForeignK
     foreign_key = ir.ForeignKey(
         name=name or "",
         columns=columns,
-        target_database=None,
+        target_database=database,
         target_table=table,
         target_columns=targets,
         position=reader.source.position(place),
@@ -166,6 +186,15 @@ def _foreign_key(reader: Reader, place: int, constraint: str | None) -> ForeignK
         on_update=actions["UPDATE"],
     )
     return ForeignKeyElement(foreign_key, name, place)
+
+
+def read_check(reader: Reader, place: int, name: str | None) -> CheckElement:
+    """What follows CHECK, also in a column. Raises Refused."""
+    expression = reader.expression(lasting=True)
+    enforced = not reader.accept("NOT", "ENFORCED")
+    if enforced:
+        reader.accept("ENFORCED")
+    return CheckElement(ir.Check("", expression, reader.source.position(place)), name, place, enforced)
 
 
 def _names(reader: Reader) -> tuple[str, ...]:

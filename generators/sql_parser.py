@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import keyword
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +13,10 @@ from generators import ir
 from generators.diagnostics import Diagnostics, Position
 from generators.sql_columns import read_column
 from generators.sql_directives import ColumnRules, TableRules, column_rules, misplaced, table_rules
-from generators.sql_keys import ForeignKeyElement, read_key
+from generators.sql_keys import CheckElement, ForeignKeyElement, read_key
 from generators.sql_reader import Reader, is_column, split
 from generators.sql_scanner import Note, Refused, Source, Statement, Token, scan
-from generators.sql_tables import TableDraft, check_reference, make_table
+from generators.sql_tables import TableDraft, Tables, make_table, resolve_reference
 
 # What dumps hold besides tables: settings, data, rights, commands of the client, the removal of what is made anew. None
 # of it is schema.
@@ -48,7 +48,7 @@ def parse_databases(folder: Path, shown: str, diagnostics: Diagnostics) -> tuple
     `shown` is the folder's name in positions (`schema/sql`). Every error of every file goes to `diagnostics`; with
     errors there, the result is incomplete. A folder that does not exist has no databases.
     """
-    databases: list[ir.Database] = []
+    readers: list[_DatabaseReader] = []
     for path in sorted(folder.glob("*.sql")):
         if path.name.startswith(".") or not path.is_file():
             continue  # an editor's, or a folder
@@ -56,12 +56,17 @@ def parse_databases(folder: Path, shown: str, diagnostics: Diagnostics) -> tuple
         if not _is_database_name(path.stem):
             text = f"`{path.stem}` can't name a database: use lower-case letters, digits and _, and no Python keyword"
             diagnostics.error(Position(file, 1, 1), "bad-name", text)
-        databases.append(parse_database(path.read_bytes(), path.stem, file, diagnostics))
-    return tuple(databases)
+        readers.append(_read(path.read_bytes(), path.stem, file, diagnostics))
+    return _finish(readers)
 
 
 def parse_database(data: bytes, name: str, file: str, diagnostics: Diagnostics) -> ir.Database:
-    """One file's bytes. `file` is its name in positions."""
+    """One file's bytes, which refer to no other file's tables. `file` is its name in positions."""
+    (database,) = _finish([_read(data, name, file, diagnostics)])
+    return database
+
+
+def _read(data: bytes, name: str, file: str, diagnostics: Diagnostics) -> _DatabaseReader:
     data = data.removeprefix(codecs.BOM_UTF8)
     try:
         text = data.decode()
@@ -69,11 +74,17 @@ def parse_database(data: bytes, name: str, file: str, diagnostics: Diagnostics) 
         before = data[: error.start].decode()
         place = Source(file, before).position(len(before))
         diagnostics.error(place, "bad-encoding", f"byte 0x{data[error.start]:02x} is not UTF-8: save the file as UTF-8")
-        return ir.Database(name, file, ())
+        text = ""
     reader = _DatabaseReader(Source(file, text), name, diagnostics)
     for statement in scan(reader.source, diagnostics):
         reader.read(statement)
-    return ir.Database(name, file, reader.finish())
+    return reader
+
+
+def _finish(readers: Sequence[_DatabaseReader]) -> tuple[ir.Database, ...]:
+    """The databases, after what only all files together can show was checked."""
+    tables = {reader.name: reader.tables() for reader in readers}
+    return tuple(ir.Database(reader.name, reader.source.file, reader.resolved(tables)) for reader in readers)
 
 
 def _is_database_name(stem: str) -> bool:
@@ -87,6 +98,7 @@ class _DatabaseReader:
         self.name = name
         self.diagnostics = diagnostics
         self.drafts: dict[str, TableDraft] = {}
+        self.constraints: dict[str, str] = {}  # the tables of foreign keys by their names
 
     def read(self, statement: Statement) -> None:
         """One statement; what is refused goes to the diagnostics."""
@@ -261,6 +273,8 @@ class _DatabaseReader:
             return
         for place, text in element.passed_over:
             self.diagnostics.note(self.source.position(place), text)
+        for check in element.checks:
+            self._tell_of(check)
         name = element.column.name
         if any(other.column.name.casefold() == name.casefold() for other in draft.columns):
             text = f"`{draft.name.value}` has a column `{name}` already: names in other case are the same"
@@ -283,8 +297,16 @@ class _DatabaseReader:
         element = read_key(self.source, tokens)
         if isinstance(element, ForeignKeyElement):
             draft.foreign_keys.append(element)
+        elif isinstance(element, CheckElement):
+            draft.checks.append(element)
+            self._tell_of(element)
         else:
             draft.keys.append(element)
+
+    def _tell_of(self, check: CheckElement) -> None:
+        if not check.enforced:
+            text = "a CHECK that is NOT ENFORCED holds nothing to it and is passed over"
+            self.diagnostics.note(self.source.position(check.place), text)
 
     # what follows them
 
@@ -343,7 +365,10 @@ class _DatabaseReader:
                 if old.column.name == element.column.name:
                     column = replace(element.column, enum=old.column.enum, renamed_from=old.column.renamed_from)
                     primary, unique = element.primary or old.primary, element.unique or old.unique
-                    draft.columns[index] = replace(element, column=column, primary=primary, unique=unique)
+                    checks, reference = element.checks or old.checks, element.reference or old.reference
+                    draft.columns[index] = replace(
+                        element, column=column, primary=primary, unique=unique, checks=checks, reference=reference
+                    )
                     return
             if element.column.name.casefold() not in draft.broken:
                 text = f"`{draft.name.value}` has no column `{element.column.name}`"
@@ -354,13 +379,27 @@ class _DatabaseReader:
 
     # the whole
 
-    def finish(self) -> tuple[ir.Table, ...]:
+    def tables(self) -> Tables:
         """The tables, after what only all statements together can show was checked."""
-        tables = [make_table(draft, self.source, self.refuse) for draft in self.drafts.values()]
-        for table, draft in zip(tables, self.drafts.values(), strict=True):
-            for element in draft.foreign_keys:
-                self._try(lambda table=table, key=element: check_reference(tables, self.drafts, table, key))
-        return tuple(tables)
+        return Tables([make_table(draft, self.source, self.refuse) for draft in self.drafts.values()], self.drafts)
+
+    def resolved(self, databases: Mapping[str, Tables]) -> tuple[ir.Table, ...]:
+        """The tables, after their foreign keys were checked against all tables."""
+        return tuple(self._resolved(databases, table) for table in databases[self.name].tables)
+
+    def _resolved(self, databases: Mapping[str, Tables], table: ir.Table) -> ir.Table:
+        keys: list[ir.ForeignKey] = []
+        elements = self.drafts[table.name.casefold()].references()
+        for key, element in zip(table.foreign_keys, elements, strict=True):
+            other = self.constraints.setdefault(key.name.casefold(), table.name)
+            try:
+                if any(key.name.casefold() == found.name.casefold() for found in keys) or other != table.name:
+                    text = f"`{other}` has a foreign key `{key.name}` already: a database has each name once"
+                    raise Refused(element.place, "duplicate-constraint", text)
+                keys.append(resolve_reference(databases, self.name, table, key, element.place))
+            except Refused as refused:
+                self.refuse(refused)
+        return replace(table, foreign_keys=tuple(keys))
 
 
 def _skips(reader: Reader, verb: str, objects: str) -> bool:

@@ -6,9 +6,10 @@ and stops at the first error. It parses the expressions, in `generators.sql_expr
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
-from generators.sql_expressions import BadExpression, columns_of
+from generators.sql_expressions import BadExpression, changing_part, columns_of, mysql_string
 from generators.sql_scanner import Refused, Source, Token
 
 MAX_NAME = 64  # characters, https://dev.mysql.com/doc/refman/8.4/en/identifier-length.html
@@ -104,11 +105,18 @@ class Reader:
                 return list(self.tokens[first : self.at - 1])
         raise Refused(start, "syntax", "this `(` is never closed")
 
-    def expression(self) -> str:
-        """An expression in parentheses, without them. Raises Refused."""
+    def expression(self, *, lasting: bool = False) -> str:
+        """An expression in parentheses, without them; a `lasting` one always gives the same for the same row.
+
+        Raises Refused.
+        """
         start = self.here
-        text = self.source.slice(self.parenthesis())
+        text = self.source.slice(_without_arrows(self.parenthesis()))
         self.check_expression(text, start)
+        changing = changing_part(text) if lasting else None
+        if changing is not None:
+            what = f"`{changing}` is another at another time, so no engine takes it here: leave it out"
+            raise Refused(start, "bad-expression", what)
         return text
 
     def check_expression(self, text: str, start: int) -> list[str]:
@@ -149,6 +157,28 @@ def is_column(tokens: Sequence[Token]) -> bool:
     return not tokens[0].is_word(*_KEY_WORDS)
 
 
-def check_refused(place: int) -> Refused:
-    text = "CHECK is not carried to every engine: check the value in the handler instead"
-    return Refused(place, "unsupported", text)
+def _without_arrows(tokens: Sequence[Token]) -> list[Token]:
+    """`column->'$.path'` and `column->>'$.path'` as calls, since MariaDB has no such operators."""
+    made: list[Token] = []
+    at = 0
+    while at < len(tokens):
+        arrow = _arrow(tokens[at + 1 : at + 4])
+        path = tokens[at + 1 + arrow] if arrow and at + 1 + arrow < len(tokens) else None
+        if tokens[at].kind not in ("word", "name") or path is None or path.kind != "string":
+            made.append(tokens[at])
+            at += 1
+            continue
+        call = f"JSON_EXTRACT({tokens[at].text}, {mysql_string(path.value)})"
+        made.append(Token("word", call if arrow == 2 else f"JSON_UNQUOTE({call})", tokens[at].start, path.end))
+        at += 2 + arrow
+    return made
+
+
+def _arrow(tokens: Sequence[Token]) -> int:
+    """How many tokens make an arrow here: 2 for `->`, 3 for `->>`, 0 for none."""
+    for arrow in ("->>", "->"):
+        signs = tokens[: len(arrow)]
+        touch = all(sign.end == following.start for sign, following in itertools.pairwise(signs))
+        if touch and [sign.text for sign in signs if sign.kind == "symbol"] == list(arrow):
+            return len(arrow)
+    return 0

@@ -1,15 +1,17 @@
-"""Makes a table of its elements: names keys as MySQL does, and checks keys and foreign keys against the columns."""
+"""Makes a table of its elements: names keys as MySQL does, and checks keys and constraints against the columns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from generators import ir
 from generators.sql_columns import ColumnElement
 from generators.sql_directives import TableRules
-from generators.sql_expressions import columns_of
-from generators.sql_keys import ForeignKeyElement, KeyElement
+from generators.sql_expression_types import value_type, without_collation
+from generators.sql_expressions import BadExpression, columns_of, shown
+from generators.sql_keys import CheckElement, ForeignKeyElement, KeyElement
+from generators.sql_reader import MAX_NAME
 from generators.sql_scanner import Refused, Source, Token
 
 MAX_KEY_BYTES = 3_072  # of an InnoDB key in the DYNAMIC row format
@@ -26,9 +28,20 @@ class TableDraft:
     columns: list[ColumnElement] = field(default_factory=list[ColumnElement])
     keys: list[KeyElement] = field(default_factory=list[KeyElement])
     foreign_keys: list[ForeignKeyElement] = field(default_factory=list[ForeignKeyElement])
+    checks: list[CheckElement] = field(default_factory=list[CheckElement])
     broken: set[str] = field(default_factory=set[str])
     rules: TableRules = field(default_factory=TableRules)
     comment: str = ""
+
+    def references(self) -> list[ForeignKeyElement]:
+        """Every foreign key, first those that columns declare, as MariaDB numbers them."""
+        inline = [element.reference for element in self.columns if element.reference is not None]
+        return [*inline, *self.foreign_keys]
+
+
+def hidden_column(key: str, part: int) -> str:
+    """The name of the column that stands for an expression in a key: its `part`-th, counted from 0."""
+    return f"{key[: MAX_NAME - 4]}#{part + 1}"
 
 
 def make_table(draft: TableDraft, source: Source, refuse: Refuse) -> ir.Table:
@@ -64,7 +77,7 @@ class _TableMaker:
             self.refuse(Refused(rules.cache_note.start, "bad-directive", text))
         foreign_keys = [
             replace(element.foreign_key, name=element.name or f"{draft.name.value}_ibfk_{number}")
-            for number, element in enumerate(draft.foreign_keys, 1)
+            for number, element in enumerate(draft.references(), 1)
         ]
         return ir.Table(
             name=draft.name.value,
@@ -73,6 +86,7 @@ class _TableMaker:
             keys=tuple(key for key in keys if key.name != "PRIMARY"),
             foreign_keys=tuple(foreign_keys),
             position=self.source.position(draft.name.start),
+            checks=tuple(self._checks(foreign_keys)),
             comment=draft.comment,
             cache=rules.cache,
             events=rules.events,
@@ -126,10 +140,7 @@ class _TableMaker:
 
     def _part(self, element: KeyElement, name: str, part: ir.KeyPart, place: int) -> ir.KeyPart:
         if part.expression is not None:
-            if element.primary:
-                raise Refused(place, "bad-key", "a primary key can't hold an expression: name its columns")
-            self._check_expression(part.expression, place)
-            return part
+            return self._expression_part(element, name, part.expression, place)
         assert part.column is not None
         column = self.columns.get(part.column.casefold())
         if column is None and part.column.casefold() in self.draft.broken:
@@ -144,6 +155,39 @@ class _TableMaker:
                 raise Refused(place, "bad-key", f"FULLTEXT key `{name}`: `{column.name}` is no text")
             return ir.KeyPart(column.name)
         return replace(part, column=column.name, prefix=_prefix(name, column, part.prefix, place))
+
+    def _expression_part(self, element: KeyElement, name: str, expression: str, place: int) -> ir.KeyPart:
+        if element.primary:
+            raise Refused(place, "bad-key", "a primary key can't hold an expression: name its columns")
+        if element.key.kind == "fulltext":
+            raise Refused(place, "bad-key", f"FULLTEXT key `{name}` can't hold an expression: name its columns")
+        self._check_expression(expression, place)
+        if any(column.casefold() in self.draft.broken for column in columns_of(expression)):
+            raise _OnBrokenColumn
+        own = next(part for part, other in enumerate(element.places) if other == place)
+        if hidden_column(name, own).casefold() in self.columns:
+            text = (
+                f"key `{name}` needs a column `{hidden_column(name, own)}` of its own, which the table has: rename it"
+            )
+            raise Refused(place, "bad-key", text)
+        found = self._value_type(expression, place)
+        written = shown(expression)
+        if found is None or isinstance(found, ir.Json | ir.Choices):
+            text = (
+                f"key `{name}`: the type of `{written}` is not plain, and a key needs one: write CAST({written} AS …)"
+            )
+            raise Refused(place, "bad-key", text)
+        if _is_long(found):
+            text = f"key `{name}`: `{written}` may be as long as a TEXT or BLOB: write LEFT({written}, 100)"
+            raise Refused(place, "missing-key-length", text)
+        descending = element.key.parts[own].descending
+        return ir.KeyPart(None, descending, expression=without_collation(expression), type=found)
+
+    def _value_type(self, expression: str, place: int) -> ir.Type | None:
+        try:
+            return value_type(expression, {name: column.type for name, column in self.columns.items()})
+        except BadExpression as error:
+            raise Refused(place, "bad-expression", str(error)) from error
 
     def _check_key(self, element: KeyElement, name: str, parts: Sequence[ir.KeyPart]) -> None:
         names = [part.column for part in parts if part.column is not None]
@@ -161,16 +205,57 @@ class _TableMaker:
     def _size(self, part: ir.KeyPart) -> int:
         """The most bytes that a key part takes; 8 stands for what is short anyway."""
         column = self.columns.get((part.column or "").casefold())
-        if column is None or not isinstance(column.type, ir.Text | ir.Bytes):
+        kind = part.type if column is None else column.type
+        if not isinstance(kind, ir.Text | ir.Bytes):
             return 8
-        length = part.prefix or column.type.max_length or 0
-        return length * 4 if isinstance(column.type, ir.Text) else length
+        length = part.prefix or kind.max_length or 0
+        return length * 4 if isinstance(kind, ir.Text) else length
 
     def _check_expression(self, expression: str, place: int) -> None:
         for name in columns_of(expression):
             if name.casefold() not in self.columns and name.casefold() not in self.draft.broken:
                 text = f"`{self.draft.name.value}` has no column `{name}`, which an expression reads"
                 raise Refused(place, "unknown-column", text)
+
+    # constraints
+
+    def _checks(self, foreign_keys: Sequence[ir.ForeignKey]) -> list[ir.Check]:
+        """The sound CHECKs with their names: those that columns declare, then the others."""
+        elements = [check for element in self.draft.columns for check in element.checks] + self.draft.checks
+        taken = {key.name.casefold() for key in foreign_keys}
+        taken |= {element.name.casefold() for element in elements if element.name is not None}
+        given = {key.name.casefold() for key in foreign_keys}
+        checks: list[ir.Check] = []
+        for element in elements:
+            name = element.name or _numbered(f"{self.draft.name.value[: MAX_NAME - 8]}_chk", taken)
+            try:
+                self._check_check(element, name, given, foreign_keys)
+            except Refused as refused:
+                self.refuse(refused)
+                continue
+            taken.add(name.casefold())
+            given.add(name.casefold())
+            if element.enforced:
+                checks.append(replace(element.check, name=name))
+        return checks
+
+    def _check_check(
+        self, element: CheckElement, name: str, given: set[str], foreign_keys: Sequence[ir.ForeignKey]
+    ) -> None:
+        if name.casefold() in given:
+            text = f"`{self.draft.name.value}` has a constraint `{name}` already: choose another name"
+            raise Refused(element.place, "duplicate-constraint", text)
+        self._check_expression(element.check.expression, element.place)
+        read = {column.casefold() for column in columns_of(element.check.expression)}
+        for column in self.draft.columns:
+            if column.column.auto_increment and column.column.name.casefold() in read:
+                text = f"CHECK `{name}` reads `{column.column.name}`, which is AUTO_INCREMENT: no engine takes that"
+                raise Refused(element.place, "bad-check", text)
+        for key in foreign_keys:
+            changed = next((column for column in key.columns if column.casefold() in read), None)
+            if changed is not None and ("SET NULL" in (key.on_delete, key.on_update) or key.on_update == "CASCADE"):
+                text = f"CHECK `{name}` reads `{changed}`, which foreign key `{key.name}` changes: no engine takes both"
+                raise Refused(element.place, "bad-check", text)
 
     # columns
 
@@ -216,6 +301,14 @@ def _inline_keys(element: ColumnElement) -> list[KeyElement]:
     return [KeyElement(key, name, element.place, (element.place,)) for name in names]
 
 
+def _numbered(base: str, taken: set[str]) -> str:
+    """MySQL's name for an unnamed CHECK: `post_chk_1`."""
+    number = 1
+    while f"{base}_{number}".casefold() in taken:
+        number += 1
+    return f"{base}_{number}"
+
+
 def _free_name(base: str, taken: set[str]) -> str:
     """MySQL's name for an unnamed key: its first column's, or that with _2, _3, …"""
     name, number = base, 1
@@ -232,7 +325,7 @@ def _prefix(key: str, column: ir.Column, prefix: int | None, place: int) -> int 
             text = f"key `{key}`: a prefix of `{column.name}`, which is no text or binary column"
             raise Refused(place, "bad-key", text)
         return None
-    long = column.type.max_length is None if isinstance(column.type, ir.Text) else column.type.blob
+    long = _is_long(column.type)
     length = column.type.max_length
     if prefix is None and long:
         text = f"key `{key}`: `{column.name}` is a TEXT or BLOB, so give a prefix length like {column.name}(100)"
@@ -243,25 +336,61 @@ def _prefix(key: str, column: ir.Column, prefix: int | None, place: int) -> int 
     return None if prefix == length and not long else prefix
 
 
+def _is_long(kind: ir.Type) -> bool:
+    """Whether a key takes a prefix of such values only."""
+    if isinstance(kind, ir.Text):
+        return kind.max_length is None
+    return isinstance(kind, ir.Bytes) and kind.blob
+
+
 # --- foreign keys ----------------------------------------------------------------------------------------------------
 
 
-def check_reference(
-    tables: Sequence[ir.Table], drafts: dict[str, TableDraft], table: ir.Table, element: ForeignKeyElement
-) -> None:
-    """Raises Refused for a foreign key of `table` that an engine would not take. `drafts` are the tables', by name."""
-    key, place = element.foreign_key, element.place
-    target = next((other for other in tables if other.name == key.target_table), None)
-    if target is None:
-        text = f"a foreign key refers to `{key.target_table}`, which is not declared in this file"
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The tables of one database, and the drafts they were made of by name in lower case."""
+
+    tables: Sequence[ir.Table]
+    drafts: Mapping[str, TableDraft]
+
+    def find(self, name: str) -> ir.Table | None:
+        return next((table for table in self.tables if table.name == name), None)
+
+
+def resolve_reference(
+    databases: Mapping[str, Tables], database: str, table: ir.Table, key: ir.ForeignKey, place: int
+) -> ir.ForeignKey:
+    """A foreign key of `database.table` with the columns' own spelling. Raises Refused for one that no engine takes."""
+    home = key.target_database or database
+    if home not in databases:
+        text = f"a foreign key refers to database `{home}`, which no file declares"
         raise Refused(place, "unknown-table", text)
-    if _on_broken(drafts, table, key.columns) or _on_broken(drafts, target, key.target_columns):
-        return
-    for owner, names in ((table, key.columns), (target, key.target_columns)):
-        for name in names:
-            if all(column.name != name for column in owner.columns):
-                text = f"`{owner.name}` has no column `{name}`, which a foreign key names"
-                raise Refused(place, "unknown-column", text)
+    target = databases[home].find(key.target_table)
+    if target is None:
+        where = f"file {home}.sql" if home != database else "this file"
+        text = f"a foreign key refers to `{key.target_table}`, which is not declared in {where}"
+        raise Refused(place, "unknown-table", text)
+    ours, theirs = databases[database].drafts[table.name.casefold()], databases[home].drafts[target.name.casefold()]
+    if _on_broken(ours, key.columns) or _on_broken(theirs, key.target_columns):
+        return key
+    found = replace(
+        key,
+        target_database=None if home == database else home,
+        columns=tuple(_spelling(table, name, place) for name in key.columns),
+        target_columns=tuple(_spelling(target, name, place) for name in key.target_columns),
+    )
+    _check_reference(table, target, found, place)
+    return found
+
+
+def _spelling(table: ir.Table, name: str, place: int) -> str:
+    for column in table.columns:
+        if column.name.casefold() == name.casefold():
+            return column.name
+    raise Refused(place, "unknown-column", f"`{table.name}` has no column `{name}`, which a foreign key names")
+
+
+def _check_reference(table: ir.Table, target: ir.Table, key: ir.ForeignKey, place: int) -> None:
     for name, other in zip(key.columns, key.target_columns, strict=True):
         ours, theirs = table.column(name), target.column(other)
         if not _comparable(ours.type, theirs.type):
@@ -270,16 +399,20 @@ def check_reference(
         if "SET NULL" in (key.on_delete, key.on_update) and not ours.nullable:
             text = f"SET NULL on `{name}`, which is NOT NULL: let it be NULL or choose another action"
             raise Refused(place, "bad-reference", text)
-    keys = [*target.keys, *([target.primary_key] if target.primary_key else [])]
-    if not any(_is_unique_on(other, key.target_columns) for other in keys):
+    if target_key(target, key.target_columns) is None:
         names = ", ".join(key.target_columns)
         text = f"`{target.name}` has no primary or unique key of just ({names}), which a foreign key needs"
         raise Refused(place, "bad-reference", text)
 
 
-def _on_broken(drafts: dict[str, TableDraft], table: ir.Table, names: Sequence[str]) -> bool:
-    broken = drafts[table.name.casefold()].broken
-    return any(name.casefold() in broken for name in names)
+def target_key(target: ir.Table, columns: Sequence[str]) -> ir.Key | None:
+    """The key that a foreign key refers to by these columns; the primary key before others."""
+    keys = [*([target.primary_key] if target.primary_key else []), *target.keys]
+    return next((key for key in keys if _is_unique_on(key, columns)), None)
+
+
+def _on_broken(draft: TableDraft, names: Sequence[str]) -> bool:
+    return any(name.casefold() in draft.broken for name in names)
 
 
 def _comparable(ours: ir.Type, theirs: ir.Type) -> bool:

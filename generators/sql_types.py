@@ -29,6 +29,16 @@ _OTHERS = """
 KNOWN = frozenset([*_INTS, *_TEXTS, *_BLOBS, *_DECIMALS, *_OTHERS.split()])
 
 
+# Text of these fits in utf8mb4; their sort orders become its nearest one that both MySQL and MariaDB have.
+CHARSETS = ("utf8mb4", "utf8mb3", "utf8", "latin1", "ascii")
+_COLLATIONS = {"0900_ai_ci": "unicode_520_ci", "0900_as_cs": "bin", "0900_bin": "bin"}
+_LANGUAGES = (
+    "croatian czech danish esperanto estonian german2 hungarian icelandic latvian lithuanian persian polish roman "
+    "romanian sinhala slovak slovenian spanish spanish2 swedish turkish vietnamese general unicode unicode_520"
+)
+_ORDERS = frozenset(["bin", *(f"{language}_ci" for language in _LANGUAGES.split())])
+
+
 class BadType(Exception):
     """The arguments of a type are wrong; the text says what to write."""
 
@@ -148,6 +158,15 @@ def _choices(name: str, numbers: Sequence[int], values: Sequence[str]) -> ir.Typ
             raise BadType(f"{name} value '{value}' is given twice")
         seen.add(value)
     return ir.Choice(tuple(values)) if name == "ENUM" else ir.Choices(tuple(values))
+
+
+def portable_collation(name: str) -> str | None:
+    """The collation of utf8mb4 that stands for one of MySQL's on every server; None for one that none does."""
+    charset, _, order = name.partition("_")
+    order = _COLLATIONS.get(order, order)
+    if charset in ("latin1", "ascii") and order != "bin":
+        order = "general_ci"
+    return f"utf8mb4_{order}" if charset in CHARSETS and order in _ORDERS else None
 
 
 # --- constants -------------------------------------------------------------------------------------------------------

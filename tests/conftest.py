@@ -112,7 +112,9 @@ def mariadb_url() -> Iterator[str]:
             "SELECT schema_name FROM information_schema.schemata WHERE LEFT(schema_name, %s) = %s",
             (len(prefix), prefix),
         )
-        for (name,) in cursor.fetchall():
+        databases = cursor.fetchall()
+        cursor.execute("SET foreign_key_checks = 0")  # tables of one may refer to those of another
+        for (name,) in databases:
             cursor.execute(f"DROP DATABASE `{name}`")
 
 

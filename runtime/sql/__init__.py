@@ -6,6 +6,7 @@ from runtime.sql.cache import CacheRule
 from runtime.sql.dao import PAGE, Dao, Finder
 from runtime.sql.effects import Deleted, Hooks, Updated
 from runtime.sql.expressions import Column, Condition, NullableColumn
+from runtime.sql.messages import RowMessage
 from runtime.sql.queries import Delete, Query, Select, Update
 from runtime.sql.raw import raw, raw_write
 from runtime.sql.tables import Row, Table
@@ -23,6 +24,7 @@ __all__ = [
     "NullableColumn",
     "Query",
     "Row",
+    "RowMessage",
     "Select",
     "Table",
     "Update",

@@ -5,6 +5,7 @@ Changes no table that exists.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -36,7 +37,20 @@ async def create(db: Database, ddl: Mapping[str, str]) -> None:
     The DDL says IF NOT EXISTS, so that a second time changes nothing. On SQLite it is one transaction; MariaDB commits
     each statement, and an interrupted run is ended by running it again. Raises SqlError.
     """
-    await db.create({database: split_statements(text) for database, text in ddl.items()})
+    prefix = db.dialect.prefix
+    await db.create({database: split_statements(prefixed(text, prefix)) for database, text in ddl.items()})
+
+
+# The database's name in a foreign key to another one. It stands at a line's start, where no string does.
+_NAME = "`(?:[^`]|``)*+`"
+_ELSEWHERE = re.compile(
+    rf"(^ *CONSTRAINT {_NAME} FOREIGN KEY \({_NAME}(?:, {_NAME})*+\) REFERENCES `)(?=[a-z0-9_]+`\.`)", re.MULTILINE
+)
+
+
+def prefixed(ddl: str, prefix: str) -> str:
+    """The DDL of a database whose foreign keys to others name them with the prefix."""
+    return _ELSEWHERE.sub(lambda match: match[1] + prefix, ddl) if prefix else ddl
 
 
 class Missing(NamedTuple):

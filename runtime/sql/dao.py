@@ -159,9 +159,12 @@ class Finder(Generic[R]):
         self._columns = tuple(columns)
         self._order = tuple(order or ())
         self._statement: Statement[R | None] | None = None
-        self._key_of = attrgetter(*(table.fields[table.names.index(column.name)] for column in columns))
+        fields = dict(zip(table.names, table.fields, strict=True))
+        # A column that stands for an expression is in no row: rows don't tell which of them it finds.
+        told = all(column.name in fields for column in columns)
+        self._key_of = attrgetter(*(fields[column.name] for column in columns)) if told else None
         self._place: Place | None = None
-        if table.cache is not None and (order is None or cached):
+        if table.cache is not None and told and (order is None or cached):
             self._place = Place(table, columns, order)
             table.places.append(self._place)
 
@@ -178,8 +181,11 @@ class Finder(Generic[R]):
     def many(self, keys: Iterable[Any]) -> Query[dict[Any, R]]:
         """The rows of many keys, each key a value or a tuple of them, by the key as the row has it.
 
-        A key given twice counts once. Raises TypeError for a None, ValueError for a tuple of another length.
+        A key given twice counts once. Raises TypeError for a None and where an expression is part of the key,
+        ValueError for a tuple of another length.
         """
+        if self._key_of is None:
+            raise TypeError(f"{self._table.name}: rows don't have the value of an expression")
         width = len(self._columns)
         rows = [key if width > 1 else (key,) for key in dict.fromkeys(keys)]
         for row in rows:
@@ -195,6 +201,7 @@ class Finder(Generic[R]):
 
     def _many(self, keys: list[Key]) -> Query[dict[Any, R]]:
         table, key_of = self._table, self._key_of
+        assert key_of is not None  # `many` has seen to it
         names = tuple(column.name for column in self._columns)
         if len(names) == 1:
             condition = self._columns[0].in_(key[0] for key in keys)

@@ -23,11 +23,12 @@ SCRATCH = "sun_diff_"
 
 
 class TableShape(NamedTuple):
-    """A table as the engine describes it: each column and each key by name, in words of the engine."""
+    """A table as the engine describes it: each column, key and constraint by name, in words of the engine."""
 
     columns: dict[str, str]
     keys: dict[str, str]
-    rest: str  # what neither columns nor keys say: checks, the comment
+    constraints: dict[str, str]  # foreign keys and CHECKs; on SQLite they are part of the rest
+    rest: str  # what none of these say: the comment
 
 
 Shape = dict[str, TableShape]
@@ -47,7 +48,7 @@ async def differences(db: Database, url: str, scripts: Mapping[str, str]) -> lis
             wanted = await _shape(scratch, list(scripts))
         finally:
             if scratch.dialect.name == "mysql":
-                await scratch.create({name: [_drop(scratch.dialect, name)] for name in scripts})
+                await scratch.create({name: _drop(scratch.dialect, name) for name in scripts})
     finally:
         await scratch.close()
     return compare(live, wanted)
@@ -59,8 +60,9 @@ def _scratch_url(place: SqlUrl) -> SqlUrl:
     return SqliteUrl(None)
 
 
-def _drop(dialect: Dialect, database: str) -> str:
-    return f"DROP DATABASE {dialect.identifier(dialect.prefix + database)}"
+def _drop(dialect: Dialect, database: str) -> list[str]:
+    """The statements that drop a database, also one whose tables those of others refer to."""
+    return ["SET foreign_key_checks = 0", f"DROP DATABASE {dialect.identifier(dialect.prefix + database)}"]
 
 
 def compare(live: Shape, wanted: Shape) -> list[str]:
@@ -79,6 +81,7 @@ def compare(live: Shape, wanted: Shape) -> list[str]:
 
 def _table(has: TableShape, wants: TableShape) -> list[str]:
     found = _named("column", has.columns, wants.columns) + _named("key", has.keys, wants.keys)
+    found += _named("constraint", has.constraints, wants.constraints)
     if not found and list(has.columns) != list(wants.columns):
         found.append(f"the columns are in another order: {', '.join(has.columns)}")
     if not found and has.rest != wants.rest:
@@ -99,16 +102,20 @@ def _named(kind: str, has: Mapping[str, str], wants: Mapping[str, str]) -> list[
 
 
 async def _shape(db: Database, databases: Sequence[str]) -> Shape:
-    tables, columns, keys = _SQLITE if db.dialect.name == "sqlite" else _MYSQL
+    tables, columns, keys, *constraints = _SQLITE if db.dialect.name == "sqlite" else _MYSQL
     prefixed = tuple(db.dialect.prefix + name for name in databases) if db.dialect.name == "mysql" else ()
     shape: Shape = {}
     cut = len(db.dialect.prefix)
     for name, rest in await db.run(Fixed(_statement(tables, len(prefixed)), prefixed)):
-        shape[name[cut:]] = TableShape({}, {}, " ".join(str(rest).split()))
+        shape[name[cut:]] = TableShape({}, {}, {}, " ".join(str(rest).split()))
     for name, column, words in await db.run(Fixed(_statement(columns, len(prefixed)), prefixed)):
         shape[name[cut:]].columns[column] = " ".join(words.split())
     for name, key, words in await db.run(Fixed(_statement(keys, len(prefixed)), prefixed)):
         shape[name[cut:]].keys[key] = words
+    for text in constraints:
+        for name, constraint, words in await db.run(Fixed(_statement(text, len(prefixed)), prefixed)):
+            plain = words.replace(f" REFERENCES {db.dialect.prefix}", " REFERENCES ", 1)
+            shape[name[cut:]].constraints[constraint] = plain
     return {name: table for name, table in shape.items() if name.partition(".")[0] in databases}
 
 
@@ -143,6 +150,29 @@ _MYSQL = (
       ORDER BY seq_in_index SEPARATOR ', '), ')')
     FROM information_schema.statistics WHERE table_schema IN ({databases})
     GROUP BY table_schema, table_name, index_name, non_unique, index_type
+    """,
+    """
+    SELECT CONCAT(k.table_schema, '.', k.table_name), k.constraint_name, CONCAT('FOREIGN KEY (',
+      GROUP_CONCAT(k.column_name ORDER BY k.ordinal_position SEPARATOR ', '), ') REFERENCES ',
+      k.referenced_table_schema, '.', k.referenced_table_name, ' (',
+      GROUP_CONCAT(k.referenced_column_name ORDER BY k.ordinal_position SEPARATOR ', '), ') ON DELETE ',
+      r.delete_rule, ' ON UPDATE ', r.update_rule)
+    FROM information_schema.key_column_usage AS k JOIN information_schema.referential_constraints AS r
+      ON r.constraint_schema = k.constraint_schema AND r.constraint_name = k.constraint_name
+      AND r.table_name = k.table_name
+    WHERE k.table_schema IN ({databases}) AND k.referenced_table_name IS NOT NULL
+    GROUP BY k.table_schema, k.table_name, k.constraint_name, k.referenced_table_schema, k.referenced_table_name,
+      r.delete_rule, r.update_rule
+    """,
+    # MySQL does not say whose a CHECK is, since a database has each name once. MariaDB's tables may share a name: each
+    # is then described by all of them.
+    """
+    SELECT CONCAT(t.table_schema, '.', t.table_name), t.constraint_name, CONCAT('CHECK ',
+      GROUP_CONCAT(DISTINCT c.check_clause ORDER BY c.check_clause SEPARATOR ' or '))
+    FROM information_schema.table_constraints AS t JOIN information_schema.check_constraints AS c
+      ON c.constraint_schema = t.constraint_schema AND c.constraint_name = t.constraint_name
+    WHERE t.table_schema IN ({databases}) AND t.constraint_type = 'CHECK'
+    GROUP BY t.table_schema, t.table_name, t.constraint_name
     """,
 )
 

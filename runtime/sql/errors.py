@@ -39,6 +39,18 @@ class ForeignKeyViolation(ConstraintViolation):
     """A row refers to one that is not there, or is still referred to."""
 
 
+class CheckViolation(ConstraintViolation):
+    """A row breaks a CHECK.
+
+    `table` is `sun.user`; `check` the constraint's name in the schema.
+    """
+
+    def __init__(self, table: str, check: str) -> None:
+        super().__init__(f"{table}: the row breaks CHECK {check}")
+        self.table = table
+        self.check = check
+
+
 class InvalidValue(SqlError):
     """A value does not fit: too long, out of range, NULL in a NOT NULL column, or of the wrong type.
 

@@ -39,6 +39,7 @@ class Table(Generic[R]):
     For code that looks at tables: `name` is `sun.post`, `path` the database and the table, `names` the columns' names
     in the schema and `fields` those in Python; `primary_key` and `unique` give schema names. `cascades` are the tables
     of which rows change with this one's, by foreign keys; `places` the finders whose results are cached by `cache`.
+    `hidden` are columns that stand for expressions in keys: rows are found by them and don't have them.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Table(Generic[R]):
         *,
         primary_key: Sequence[AnyColumn[R, Any]] = (),
         unique: dict[str, Sequence[AnyColumn[R, Any]]] | None = None,
+        hidden: Sequence[AnyColumn[R, Any]] = (),
         cache: CacheRule | None = None,
         cascades: tuple[str, ...] = (),
     ) -> None:
@@ -71,7 +73,7 @@ class Table(Generic[R]):
         self.moved_by_engine = frozenset(
             column.name for column in columns if not column.writable or isinstance(column.type, (DateTime, Timestamp))
         )
-        self._by_name = {column.name: column for column in columns}
+        self._by_name = {column.name: column for column in (*columns, *hidden)}
         self._by_field = dict(zip(self.fields, columns, strict=True))
         self._statements: dict[tuple[Any, ...], Statement[Any]] = {}
         self._decoders: dict[str, tuple[Convert | None, ...] | None] = {}

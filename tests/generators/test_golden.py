@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 import sun
+from generators.wire_lock import NAME as LOCK
 from generators.writer import INPUTS, MANIFEST
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -27,14 +28,17 @@ def test_golden(case: str, tmp_path: Path) -> None:
     source = GOLDEN / case
     shutil.copytree(source / "schema", tmp_path / "schema")
     result = CliRunner().invoke(sun.cli, ["--project", str(tmp_path), "generate"])
-    made = tree(tmp_path / "generated")
+    made, lock = tree(tmp_path / "generated"), tmp_path / "schema" / LOCK
     if UPDATE:
         shutil.rmtree(source / "expected", ignore_errors=True)
         (source / "stderr.txt").unlink(missing_ok=True)
+        (source / LOCK).unlink(missing_ok=True)
         if result.exit_code == 0:
             shutil.copytree(
                 tmp_path / "generated", source / "expected", ignore=shutil.ignore_patterns(INPUTS, MANIFEST)
             )
+            if lock.exists():
+                shutil.copy(lock, source / LOCK)
         else:
             (source / "stderr.txt").write_text(result.stderr, "utf-8")
     if (source / "stderr.txt").exists():
@@ -44,3 +48,6 @@ def test_golden(case: str, tmp_path: Path) -> None:
     else:
         assert result.exit_code == 0, result.output
         assert made == tree(source / "expected")
+        assert lock.exists() == (source / LOCK).exists()
+        if lock.exists():
+            assert lock.read_text("utf-8") == (source / LOCK).read_text("utf-8")

@@ -17,7 +17,9 @@ import pytest
 from generators import ir
 from generators.diagnostics import Diagnostics, SchemaError
 from generators.sql_ddl import check, ddl
+from generators.sql_expressions import BadExpression
 from generators.sql_parser import parse_database, parse_databases
+from generators.sql_translation import to_sqlite
 from runtime.sql import types
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -143,11 +145,6 @@ def test_a_table_stands_after_those_it_refers_to() -> None:
     ("dialect", "body", "message"),
     [
         (
-            "mysql",
-            "a TEXT, KEY k ((lower(a)))",
-            "MariaDB has no keys on expressions: declare a generated column and put the key on it",
-        ),
-        (
             "sqlite",
             "a TEXT, PRIMARY KEY (a(10))",
             "SQLite has no primary key on a prefix of `a`: make it a VARCHAR or VARBINARY",
@@ -159,23 +156,24 @@ def test_a_table_stands_after_those_it_refers_to() -> None:
         ),
         (
             "sqlite",
-            "a CHAR(36) DEFAULT (uuid())",
-            "`UUID()` has no equal on SQLite: write `a` without it, or set the value where the row is made",
-        ),
-        (
-            "sqlite",
             "a INT, b INT AS (a / 2)",
             "`a / 2` has no equal on SQLite: write `b` without it, or set the value where the row is made",
         ),
         (
             "sqlite",
-            "a INT, b INT DEFAULT (a + 1)",
-            "the default of `b` reads a column, which SQLite can't: set it where the row is made",
+            "a JSON, UNIQUE KEY k ((cast(a->>'$.x' as char(9))))",
+            (
+                "`CAST(JSON_UNQUOTE(JSON_EXTRACT(a, '$.x')) AS CHAR(9))` has no equal on SQLite, "
+                "where key `k` would not be unique: write it without"
+            ),
         ),
         (
             "sqlite",
-            "a BIGINT UNSIGNED DEFAULT 18446744073709551615",
-            "the default 18446744073709551615 is more than the 9223372036854775807 that SQLite holds: set it by hand",
+            "a DECIMAL(9,2), UNIQUE KEY k ((nullif(a, 0.5)), a)",
+            (
+                "`nullif(a, 0.5)` is a decimal, which SQLite does not compute exactly, "
+                "where key `k` would not be unique: write it without"
+            ),
         ),
     ],
 )
@@ -188,6 +186,71 @@ def test_what_an_engine_lacks_is_told(dialect: str, body: str, message: str) -> 
     diagnostics = Diagnostics()
     check(database, diagnostics)
     assert found in diagnostics.found
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "gone"),
+    [
+        (
+            "a CHAR(36) NOT NULL DEFAULT (uuid())",
+            "`UUID()` has no equal on SQLite, so `a` has no default there: give the value where the row is made",
+            "DEFAULT",
+        ),
+        (
+            "a INT, b INT DEFAULT (a + 1)",
+            (
+                "`a + 1` reads a column, which SQLite can't, so `b` has no default there: "
+                "give the value where the row is made"
+            ),
+            "DEFAULT",
+        ),
+        (
+            "a BIGINT UNSIGNED DEFAULT 18446744073709551615",
+            (
+                "18446744073709551615 is more than the 9223372036854775807 that SQLite holds, "
+                "so `a` has no default there: give the value where the row is made"
+            ),
+            "DEFAULT",
+        ),
+        (
+            "a INT CHECK (a REGEXP '1')",
+            (
+                "`REGEXP_LIKE(a, '1')` has no equal on SQLite, "
+                "so CHECK `t_chk_1` holds values to it on MariaDB and MySQL only"
+            ),
+            "t_chk_1",
+        ),
+        (
+            "a JSON, KEY k ((cast(a->>'$.x' as char(9))))",
+            (
+                "`CAST(JSON_UNQUOTE(JSON_EXTRACT(a, '$.x')) AS CHAR(9))` has no equal on SQLite, "
+                "so key `k` is made on MariaDB and MySQL only, and there is no finder for it"
+            ),
+            "INDEX",
+        ),
+    ],
+)
+def test_what_sqlite_can_do_without_is_left_out_there_with_a_note(body: str, message: str, gone: str) -> None:
+    database = read(f"CREATE TABLE t ({body})")
+    diagnostics = Diagnostics()
+    check(database, diagnostics)
+    assert diagnostics.found == []
+    assert [note.message for note in diagnostics.notes] == [message]
+    assert gone not in ddl(database, "sqlite")
+    sqlite(f"CREATE TABLE t ({body})").close()
+
+
+def test_a_foreign_key_without_an_index_gets_one_on_sqlite_as_servers_make_one() -> None:
+    text = ddl(
+        read("""
+            CREATE TABLE p (id INT PRIMARY KEY, b INT, UNIQUE (b));
+            CREATE TABLE c (id INT PRIMARY KEY, p INT, q INT, r INT, KEY (p, q),
+              FOREIGN KEY (p) REFERENCES p (id), CONSTRAINT again FOREIGN KEY (p) REFERENCES p (b),
+              CONSTRAINT other FOREIGN KEY (q) REFERENCES p (id), CONSTRAINT same FOREIGN KEY (q) REFERENCES p (b));
+        """),
+        "sqlite",
+    )
+    assert re.findall(r'INDEX IF NOT EXISTS "shop\.c\.([^"]+)"', text) == ["p", "other.reference"]
 
 
 def test_an_auto_increment_beside_the_primary_key_counts_on_sqlite_too() -> None:
@@ -395,6 +458,176 @@ def test_expressions_mean_the_same_on_sqlite(expression: str, value: int | None)
     connection = sqlite(f"CREATE TABLE t (a INT, b INT, c INT AS ({expression}))")
     connection.execute('INSERT INTO "shop.t" (a, b) VALUES (1, 3)')
     assert connection.execute('SELECT c FROM "shop.t"').fetchall() == [(value,)]
+
+
+# --- expressions that look at types ----------------------------------------------------------------------------------
+
+TYPED = {
+    "i": "INT",
+    "u": "BIGINT UNSIGNED",
+    "yes": "BOOL",
+    "f": "DOUBLE",
+    "d": "DECIMAL(10,2)",
+    "v": "VARCHAR(20)",
+    "ci": "VARCHAR(20) COLLATE utf8mb4_general_ci",
+    "e": "ENUM('low','high')",
+    "b": "VARBINARY(8)",
+    "day": "DATE",
+    "at": "DATETIME(3)",
+    "till": "DATETIME",
+    "ts": "TIMESTAMP(6) NULL",
+    "tm": "TIME",
+    "y": "YEAR",
+}
+# Each row as SQLite stores it; MariaDB is given the same, but for the times.
+ROWS: list[tuple[Any, ...]] = [
+    (None,) * len(TYPED),
+    (
+        *(5, 7, 1, 1.5, "10.00", "B_12", "Ada", "high", b"ab", "2024-05-01", "2024-05-01 12:00:00.500000"),
+        *("2024-05-01 13:00:00.000000", "2024-05-01 10:00:00.000000", 43_200_000_000, 2024),
+    ),
+    (
+        *(-5, 0, 0, -2.0, "9.99", " x ", "ada", "low", b"", "1999-12-31", "1999-12-31 23:59:59.000000"),
+        *("1999-12-31 00:00:00.000000", "2000-01-01 00:00:00.000000", -3_600_000_000, 0),
+    ),
+]
+SAME = """
+i > 3 and u >= 7
+i + 2 * 2 = 9 or u * 2 = 14
+i % 3 = 2 or 1 is null
+i in (5, null, 6)
+i not between -5 and 4
+i <=> null
+i is not null and not yes
+yes is true
+u & 5 = 5
+f * 2 >= 3.0
+abs(i) = 5
+-i = 5
+d > 9.99
+d >= 10
+d between 9.98 and 9.995
+d < i + 6
+coalesce(d, 0) > 9.5
+v = 'B_12'
+v <> trim(v)
+v like 'B\\_%'
+v not like '%x%'
+v like 'B!_1_' escape '!'
+lower(v) = 'b_12' and upper(v) <> v
+char_length(v) between 3 and 4
+length(concat(v, '-', i)) > 6
+left(v, 2) = 'B_' or substring(v, 2, 1) = 'x'
+replace(v, '_', '') = 'B12'
+ci = 'ADA'
+ci in ('ada', 'bob')
+e = 'high'
+e <> 'low' or i < 0
+b = X'6162'
+length(b) = 2
+day = '2024-05-01'
+day >= '2000-01-01' and day < '2024-05-02'
+at < till
+at >= '2024-05-01 12:00:00.500'
+at between '2024-05-01' and '2024-05-02'
+coalesce(till, '2000-01-01') > '1999-12-31 12:00:00'
+cast(at as date) = day
+date(at) = '2024-05-01'
+year(day) = 2024 and month(at) = 5
+ts > '2024-01-01'
+tm <= '12:00:00'
+tm < '-00:30:00'
+y >= 2000
+case when i > 0 then v else 'none' end = 'none'
+case i when 5 then 1 else 2 end = 1
+if(yes, v, 'no') = 'no'
+nullif(i, 5) is null
+cast(i as char(11)) = '-5'
+cast(i as signed) = 5
+cast(v as char(2)) = 'B_'
+"""
+DIFFERENT = """
+v > 3
+i + u > 3
+u - 1 > 3
+left(v, -1) = 'x'
+left(v, i) = 'x'
+i = '5'
+v = b
+e > 'low'
+i / 2 > 1
+i + d > 1
+d % 2 = 1
+i | 1 = 5
+i & i = 5
+ci like 'a%'
+lower(ci) = 'ada'
+ci = v
+day = at
+ts = at
+day = 'tomorrow'
+v regexp '^B'
+v and i
+concat(f, 'x') = 'x'
+substring(v, -2) = '12'
+cast(v as signed) = 5
+cast(f as char(9)) = '1.5'
+cast(i as char(3)) = '-5'
+at > 0
+coalesce(at, 0) is null
+d = '10'
+json_valid(v)
+f % 2 = 1
+i is not true and v is true
+nullif(at, '2024-05-01') is null
+md5(v) = 'x'
+"""
+
+
+def lines(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line]
+
+
+@pytest.fixture(scope="module")
+def typed() -> Iterator[sqlite3.Connection]:
+    connection = sqlite(f"CREATE TABLE t (n INT PRIMARY KEY, {', '.join(map(' '.join, TYPED.items()))})")
+    connection.execute("PRAGMA case_sensitive_like = ON")
+    for number, row in enumerate(ROWS):
+        connection.execute(f'INSERT INTO "shop.t" VALUES ({number}{", ?" * len(row)})', row)
+    yield connection
+    connection.close()
+
+
+def types_of(columns: dict[str, str]) -> dict[str, ir.Type]:
+    (table,) = read(f"CREATE TABLE t ({', '.join(map(' '.join, columns.items()))})").tables
+    return {column.name: column.type for column in table.columns}
+
+
+@pytest.mark.mariadb
+def test_a_check_is_true_of_the_same_rows_on_both_engines(mariadb: MariaDb, typed: sqlite3.Connection) -> None:
+    types = types_of(TYPED)
+    mariadb.make(read(f"CREATE TABLE t (n INT PRIMARY KEY, {', '.join(map(' '.join, TYPED.items()))})"))
+    for number, row in enumerate(ROWS):
+        given = [
+            datetime.timedelta(microseconds=value) if name == "tm" and value is not None else value
+            for name, value in zip(TYPED, row, strict=True)
+        ]
+        mariadb.cursor.execute(f"INSERT INTO t VALUES ({number}{', %s' * len(row)})", given)
+    varied: set[str] = set()
+    for expression in lines(SAME):
+        mariadb.cursor.execute(f"SELECT {expression.replace('%', '%%')} FROM t ORDER BY n", ())
+        wanted = [value for (value,) in mariadb.cursor.fetchall()]
+        found = typed.execute(f'SELECT {to_sqlite(expression, types)} FROM "shop.t" ORDER BY n').fetchall()
+        assert [value for (value,) in found] == wanted, expression
+        if len(set(wanted)) > 1:
+            varied.add(expression)
+    assert len(varied) > 40, "most of them tell rows apart"
+
+
+@pytest.mark.parametrize("expression", lines(DIFFERENT))
+def test_what_may_differ_between_the_engines_is_not_translated(expression: str) -> None:
+    with pytest.raises(BadExpression, match="has no equal on SQLite"):
+        to_sqlite(expression, types_of(TYPED))
 
 
 # --- real schemas and engines ----------------------------------------------------------------------------------------

@@ -280,12 +280,24 @@ def test_a_default_that_does_not_fit_is_told(text: str, message: str) -> None:
         ("`a\tb` INT", "bad-name: the name of a column holds a control character: leave it out"),
         (
             "a INT REFERENCES x (y)",
-            "unsupported: some engines ignore REFERENCES in a column: write a FOREIGN KEY on its own line",
+            "unknown-table: a foreign key refers to `x`, which is not declared in this file",
         ),
+        ("a INT PRIMARY KEY REFERENCES t (a, a)", "bad-reference: 1 columns refer to 2: the numbers must be equal"),
         ("a INT INVISIBLE", "unsupported: INVISIBLE has no equal on every engine: leave it out of `a`"),
+        ("a INT CHECK (b > 1)", "unknown-column: `t` has no column `b`, which an expression reads"),
+        ("a INT CHECK (a >)", "bad-expression: `a >` is no expression of MySQL"),
+        ("a INT CONSTRAINT c UNIQUE", "syntax: `UNIQUE` stands where CHECK was expected"),
         (
-            "a INT CHECK (a > 1)",
-            "unsupported: CHECK is not carried to every engine: check the value in the handler instead",
+            "a DATE CHECK (a > now())",
+            "bad-expression: `now()` is another at another time, so no engine takes it here: leave it out",
+        ),
+        (
+            "a SERIAL, CHECK (a > 1)",
+            "bad-check: CHECK `t_chk_1` reads `a`, which is AUTO_INCREMENT: no engine takes that",
+        ),
+        (
+            "a INT CONSTRAINT c CHECK (a > 1) CHECK (a > 2) CONSTRAINT C CHECK (a > 3)",
+            "duplicate-constraint: `t` has a constraint `C` already: choose another name",
         ),
         ("a TEXT CHARSET big5", "unsupported: character set `big5` is not supported: everything is stored in utf8mb4"),
         (
@@ -349,8 +361,121 @@ def test_fulltext_and_functional_keys_are_marked() -> None:
     assert (fulltext.name, fulltext.kind) == ("f", "fulltext")
     assert (functional.name, functional.parts) == (
         "functional_index",
-        (ir.KeyPart(None, descending=True, expression="lower(a)"),),
+        (ir.KeyPart(None, descending=True, expression="lower(a)", type=ir.Text(9)),),
     )
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("upper(c)", ir.Text(3)),
+        ("trim(ci)", ir.Text(9, collation="utf8mb4_general_ci")),
+        ("left(t, 20)", ir.Text(20)),
+        ("substring(v, 2, 3)", ir.Text(3)),
+        ("substring(v, 2)", ir.Text(9)),
+        ("concat(v, '-', c)", ir.Text(13)),
+        ("concat(v, i)", ir.Text(20)),
+        ("lower(e)", ir.Text(5)),
+        ("cast(t as char(30)) collate utf8mb4_0900_ai_ci", ir.Text(30, collation="utf8mb4_unicode_520_ci")),
+        ("cast(i as char)", ir.Text(11)),
+        ("cast(v as char)", ir.Text(9)),
+        ("cast(j->>'$.a' as char(30) charset utf8mb4)", ir.Text(30)),
+        ("cast(j->'$.a' as unsigned)", ir.Int(64, signed=False)),
+        ("cast(v as binary(5))", ir.Bytes(5)),
+        ("cast(v as decimal(10,2))", ir.Decimal(10, 2)),
+        ("cast(at as date)", ir.Date()),
+        ("cast(v as datetime(3))", ir.DateTime(3)),
+        ("date(at)", ir.Date()),
+        ("year(at)", ir.Int(32)),
+        ("length(t)", ir.Int(32)),
+        ("i + 1", ir.Int(64)),
+        ("u * 2", ir.Int(64, signed=False)),
+        ("u % 2", ir.Int(64, signed=False)),
+        ("-i", ir.Int(64)),
+        ("abs(i - 2)", ir.Int(64)),
+        ("i & 1", ir.Int(64, signed=False)),
+        ("f + i", ir.Float(64)),
+        ("i > 3", ir.Bool()),
+        ("v like 'x%'", ir.Bool()),
+        ("if(at is null, 1, null)", ir.Int(64)),
+        ("case when i > 1 then v else c end", ir.Text(9)),
+        ("ifnull(i, 0)", ir.Int(64)),
+        ("coalesce(at, '2020-01-01')", ir.DateTime()),
+        ("coalesce(ci, 'nobody at all')", ir.Text(13, collation="utf8mb4_general_ci")),
+        ("nullif(v, '')", ir.Text(9)),
+        ("(v)", ir.Text(9)),
+    ],
+)
+def test_an_expression_in_a_key_has_a_type(expression: str, expected: ir.Type) -> None:
+    columns = "i INT, u INT UNSIGNED, f DOUBLE, c CHAR(3), v VARCHAR(9), ci VARCHAR(9) COLLATE utf8mb4_general_ci"
+    (key,) = table(f"{columns}, t TEXT, e ENUM('a','bcdef'), j JSON, at DATETIME, KEY k (({expression}))").keys
+    assert key.parts[0].type == expected
+
+
+def test_arrows_become_calls_since_mariadb_has_none() -> None:
+    made = table("""
+        j JSON, a INT, b INT AS (j -> '$.x'), KEY k ((CAST(`j`->>'$."y"' AS CHAR(9)))), CHECK (a->>'$.z' or a - 1 > a)
+    """)
+    assert made.columns[2].generated == "JSON_EXTRACT(j, '$.x')"
+    assert made.keys[0].parts[0].expression == "CAST(JSON_UNQUOTE(JSON_EXTRACT(`j`, '$.\"y\"')) AS CHAR(9))"
+    assert made.checks[0].expression == "JSON_UNQUOTE(JSON_EXTRACT(a, '$.z')) or a - 1 > a"
+
+
+def test_checks_of_columns_and_tables_are_kept_with_their_names() -> None:
+    made = table("""
+        a INT CHECK (a > 1) CONSTRAINT low CHECK (a < 9) ENFORCED, b INT, CHECK (a < b),
+        CONSTRAINT t_chk_2 CHECK (b < 100), CONSTRAINT CHECK (b > 0)
+    """)
+    assert [(check.name, check.expression) for check in made.checks] == [
+        ("t_chk_1", "a > 1"),
+        ("low", "a < 9"),
+        ("t_chk_3", "a < b"),
+        ("t_chk_2", "b < 100"),
+        ("t_chk_4", "b > 0"),
+    ]
+
+
+def test_a_check_that_is_not_enforced_is_passed_over_with_a_note() -> None:
+    diagnostics = Diagnostics()
+    text = "CREATE TABLE t (a INT CHECK (a > 1) NOT ENFORCED, CONSTRAINT c CHECK (a > 2) /*!80016 NOT ENFORCED */)"
+    (made,) = parse_database(text.encode(), "shop", "shop.sql", diagnostics).tables
+    assert made.checks == ()
+    assert [str(note) for note in diagnostics.notes] == [
+        "shop.sql:1:23: note: a CHECK that is NOT ENFORCED holds nothing to it and is passed over",
+        "shop.sql:1:51: note: a CHECK that is NOT ENFORCED holds nothing to it and is passed over",
+    ]
+
+
+def test_a_column_may_declare_its_reference() -> None:
+    made = read("""
+        CREATE TABLE child (a INT REFERENCES parent (id) ON DELETE SET NULL ON UPDATE CASCADE UNIQUE, b INT,
+          CONSTRAINT fk FOREIGN KEY (B) REFERENCES parent (ID));
+        CREATE TABLE parent (id INT PRIMARY KEY);
+        ALTER TABLE child MODIFY a INT COMMENT 'still refers';
+    """).tables[0]
+    assert [(key.name, key.columns, key.on_delete, key.on_update) for key in made.foreign_keys] == [
+        ("child_ibfk_1", ("a",), "SET NULL", "CASCADE"),
+        ("fk", ("b",), "", ""),
+    ]
+    assert made.foreign_keys[1].target_columns == ("id",)
+
+
+def test_a_foreign_key_may_cross_databases(tmp_path: Path) -> None:
+    (tmp_path / "a.sql").write_text("CREATE TABLE t (id INT PRIMARY KEY, FOREIGN KEY (id) REFERENCES b.t (id))")
+    (tmp_path / "b.sql").write_text("CREATE TABLE t (id INT PRIMARY KEY, FOREIGN KEY (id) REFERENCES b.t (id))")
+    (tmp_path / "c.sql").write_text("CREATE TABLE t (id INT PRIMARY KEY, x INT REFERENCES b.nope (id))")
+    diagnostics = Diagnostics()
+    databases = parse_databases(tmp_path, "sql", diagnostics)
+    assert [database.tables[0].foreign_keys[0].target_database for database in databases[:2]] == ["b", None]
+    assert [str(found) for found in diagnostics.found] == [
+        "sql/c.sql:1:43: unknown-table: a foreign key refers to `nope`, which is not declared in file b.sql"
+    ]
+
+
+def test_a_database_has_each_name_of_a_foreign_key_once() -> None:
+    assert errors("""CREATE TABLE a (id INT PRIMARY KEY, CONSTRAINT fk FOREIGN KEY (id) REFERENCES b (id));
+CREATE TABLE b (id INT PRIMARY KEY, CONSTRAINT FK FOREIGN KEY (id) REFERENCES a (id));
+""") == ["2:37: duplicate-constraint: `a` has a foreign key `FK` already: a database has each name once"]
 
 
 def test_unnamed_keys_get_the_names_that_mysql_gives() -> None:
@@ -399,10 +524,33 @@ def test_foreign_keys() -> None:
         ("KEY `PRIMARY` (a)", "bad-name: only the primary key may be named PRIMARY: choose another name"),
         ("KEY k (a) INVISIBLE", "unsupported: INVISIBLE has no equal on every engine: leave the key out, or the word"),
         ("SPATIAL KEY k (a)", "unsupported: SPATIAL keys need spatial types, which are not supported: leave it out"),
-        ("CONSTRAINT x KEY (a)", "syntax: `KEY` stands where PRIMARY KEY, UNIQUE or FOREIGN KEY was expected"),
+        ("CONSTRAINT x KEY (a)", "syntax: `KEY` stands where PRIMARY KEY, UNIQUE, FOREIGN KEY or CHECK was expected"),
+        ("CHECK (a > 1) x", "syntax: `x` stands where `,` or the end of the CHECK was expected"),
         (
-            "CONSTRAINT x CHECK (a > 1)",
-            "unsupported: CHECK is not carried to every engine: check the value in the handler instead",
+            "KEY k ((lower(x)))",
+            "missing-key-length: key `k`: `lower(x)` may be as long as a TEXT or BLOB: write LEFT(lower(x), 100)",
+        ),
+        (
+            "KEY k ((a / 2))",
+            "bad-key: key `k`: the type of `a / 2` is not plain, and a key needs one: write CAST(a / 2 AS …)",
+        ),
+        ("KEY k ((nope + 1))", "unknown-column: `t` has no column `nope`, which an expression reads"),
+        (
+            "KEY k ((rand() + a))",
+            "bad-expression: `RAND()` is another at another time, so no engine takes it here: leave it out",
+        ),
+        ("FULLTEXT KEY k ((lower(v)))", "bad-key: FULLTEXT key `k` can't hold an expression: name its columns"),
+        (
+            "KEY k ((lower(v)))",
+            "key-too-long: key `k` takes up to 4000 bytes, but 3072 is the most: give prefix lengths",
+        ),
+        (
+            "`k#1` INT, KEY k ((a + 1))",
+            "bad-key: key `k` needs a column `k#1` of its own, which the table has: rename it",
+        ),
+        (
+            "UNIQUE (b), CONSTRAINT c CHECK (b > 1), CONSTRAINT d FOREIGN KEY (b) REFERENCES t (b) ON UPDATE CASCADE",
+            "bad-check: CHECK `c` reads `b`, which foreign key `d` changes: no engine takes both",
         ),
         (
             "FOREIGN KEY (a) REFERENCES nope (b)",
@@ -411,7 +559,7 @@ def test_foreign_keys() -> None:
         ("FOREIGN KEY (q) REFERENCES t (a)", "unknown-column: `t` has no column `q`, which a foreign key names"),
         (
             "FOREIGN KEY (a) REFERENCES other.t (a)",
-            "unsupported: a foreign key can't cross databases, which may live on different servers: leave it out",
+            "unknown-table: a foreign key refers to database `other`, which no file declares",
         ),
         (
             "FOREIGN KEY (a) REFERENCES t (b)",
@@ -845,7 +993,7 @@ def test_a_file_must_be_named_as_a_database_can_be(tmp_path: Path, name: str) ->
 @pytest.mark.parametrize("text", ["(" * 5_000 + "1" + ")" * 5_000, "1" + " + 1" * 20_000])
 def test_an_expression_beyond_the_stack_is_refused(text: str) -> None:
     diagnostics = Diagnostics()
-    database = parse_database(f"CREATE TABLE t (a INT DEFAULT ({text}))".encode(), "shop", "shop.sql", diagnostics)
+    database = parse_database(f"CREATE TABLE t (a INT AS ({text}))".encode(), "shop", "shop.sql", diagnostics)
     check(database, diagnostics)
     (found,) = diagnostics.found
     assert text[:60] in found.message
@@ -867,7 +1015,10 @@ CREATE TABLE post (
   e ENUM('a','b') DEFAULT 'a', s SET('x','y') DEFAULT 'x,y', j JSON DEFAULT ('{}'), d DATE DEFAULT '2020-01-01',
   n INT AS (kind + 1) STORED, t TEXT, w VARCHAR(9) DEFAULT (lower('A')),
   at DATETIME(3) DEFAULT CURRENT_TIMESTAMP(3) ON UPDATE CURRENT_TIMESTAMP(3),
+  back BIGINT NULL REFERENCES post (post_id) ON DELETE SET NULL CONSTRAINT sound CHECK (kind IN (1, 2)),
   PRIMARY KEY (post_id), UNIQUE KEY u (kind DESC, t(10)), KEY (raw, e), FULLTEXT KEY f (t),
+  UNIQUE KEY low ((lower(w)), (if(at IS NULL, 1, NULL))), KEY far ((CAST(j->>'$.a' AS CHAR(9)) COLLATE utf8mb4_bin)),
+  CHECK (d >= '2020-01-01' AND w LIKE 'a%' OR `odd ``%` BETWEEN 1 AND 2.5) NOT ENFORCED, CHECK (length(t) > 0),
   CONSTRAINT fk FOREIGN KEY (post_id) REFERENCES post (post_id) ON DELETE CASCADE
 ) COMMENT='x';
 """

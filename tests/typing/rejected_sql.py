@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import assert_type
 
+from generated.proto.sun.rows.v1.post_pb2 import Post as PostMessage
+from generated.proto.sun.rows.v1.user_pb2 import User as UserMessage
 from generated.sql.sun import Post, PostDao, ProfileAll, ProfileAllDao, SessionDao, UserDao
 from runtime import sql
 from runtime.sql.database import Database
@@ -42,6 +44,9 @@ async def accepted(db: Database, sync: SyncDatabase) -> None:
     pairs = PostDao.all().group_by(PostDao.user_id, PostDao.is_archived)
     assert_type(await db.run(pairs.count()), dict[tuple[int, bool], int])
     assert_type(PostDao.post_id.name, str)
+    message = PostDao.to_message(Post(1, 2, "key", 3, "hi", 4))
+    assert_type(message, PostMessage)
+    assert_type(PostDao.from_message(PostMessage.FromString(message.SerializeToString())), Post)
     assert_type(await db.run(sql.raw("SELECT * FROM {sun.post} WHERE text = ?", "hi", into=Post)), list[Post])
 
 
@@ -71,6 +76,9 @@ async def rejected(db: Database) -> None:
     sql.raw(f"SELECT post_id FROM {{sun.post}} WHERE text = '{word}'", into=Post)  # error: reportArgumentType
     sql.raw("SELECT post_id FROM {sun.post} WHERE text = ?", word, into=str)  # error: reportArgumentType
     PostDao.delete(user_id=1)  # error: reportCallIssue
+    PostDao.to_message(PostMessage())  # error: reportArgumentType
+    PostDao.from_message(Post(1, 2, "key", 3, "hi", 4))  # error: reportArgumentType
+    PostDao.from_message(UserMessage())  # error: reportArgumentType
     PostDao.insert(await db.run(SessionDao.get(1)))  # error: reportArgumentType
     post = await db.run(PostDao.get(42))
     print(post.text)  # error: reportOptionalMemberAccess

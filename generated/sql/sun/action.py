@@ -26,6 +26,7 @@ class Action(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun.rows.v1.action_pb2 import Action as ActionMessage
 
     class ActionValues(t.TypedDict, total=False):
         """What `ActionUpdate.set` takes."""
@@ -170,3 +171,15 @@ class ActionDao(sql.Dao[Action]):
     def delete(cls, *conditions: sql.Condition[Action], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun.rows.v1.action_pb2", "Action")
+
+    @classmethod
+    def to_message(cls, row: Action) -> ActionMessage:
+        """The row as protobuf's `Action`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: ActionMessage) -> Action:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

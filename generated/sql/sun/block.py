@@ -20,6 +20,7 @@ class Block(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun.rows.v1.block_pb2 import Block as BlockMessage
 
     class BlockValues(t.TypedDict, total=False):
         """What `BlockUpdate.set` takes."""
@@ -132,3 +133,15 @@ class BlockDao(sql.Dao[Block]):
     def delete(cls, *conditions: sql.Condition[Block], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun.rows.v1.block_pb2", "Block")
+
+    @classmethod
+    def to_message(cls, row: Block) -> BlockMessage:
+        """The row as protobuf's `Block`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: BlockMessage) -> Block:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

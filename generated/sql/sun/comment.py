@@ -22,6 +22,7 @@ class Comment(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun.rows.v1.comment_pb2 import Comment as CommentMessage
 
     class CommentValues(t.TypedDict, total=False):
         """What `CommentUpdate.set` takes."""
@@ -133,3 +134,15 @@ class CommentDao(sql.Dao[Comment]):
     def delete(cls, *conditions: sql.Condition[Comment], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun.rows.v1.comment_pb2", "Comment")
+
+    @classmethod
+    def to_message(cls, row: Comment) -> CommentMessage:
+        """The row as protobuf's `Comment`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: CommentMessage) -> Comment:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -21,6 +21,7 @@ class CommentDeleted(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun.rows.v1.comment_deleted_pb2 import CommentDeleted as CommentDeletedMessage
 
     class CommentDeletedValues(t.TypedDict, total=False):
         """What `CommentDeletedUpdate.set` takes."""
@@ -128,3 +129,15 @@ class CommentDeletedDao(sql.Dao[CommentDeleted]):
     def delete(cls, *conditions: sql.Condition[CommentDeleted], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun.rows.v1.comment_deleted_pb2", "CommentDeleted")
+
+    @classmethod
+    def to_message(cls, row: CommentDeleted) -> CommentDeletedMessage:
+        """The row as protobuf's `CommentDeleted`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: CommentDeletedMessage) -> CommentDeleted:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

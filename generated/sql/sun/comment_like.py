@@ -19,6 +19,7 @@ class CommentLike(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun.rows.v1.comment_like_pb2 import CommentLike as CommentLikeMessage
 
     class CommentLikeValues(t.TypedDict, total=False):
         """What `CommentLikeUpdate.set` takes."""
@@ -118,3 +119,15 @@ class CommentLikeDao(sql.Dao[CommentLike]):
     def delete(cls, *conditions: sql.Condition[CommentLike], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun.rows.v1.comment_like_pb2", "CommentLike")
+
+    @classmethod
+    def to_message(cls, row: CommentLike) -> CommentLikeMessage:
+        """The row as protobuf's `CommentLike`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: CommentLikeMessage) -> CommentLike:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

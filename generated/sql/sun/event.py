@@ -26,6 +26,7 @@ class Event(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun.rows.v1.event_pb2 import Event as EventMessage
 
     class EventValues(t.TypedDict, total=False):
         """What `EventUpdate.set` takes."""
@@ -155,3 +156,15 @@ class EventDao(sql.Dao[Event]):
     def delete(cls, *conditions: sql.Condition[Event], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun.rows.v1.event_pb2", "Event")
+
+    @classmethod
+    def to_message(cls, row: Event) -> EventMessage:
+        """The row as protobuf's `Event`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: EventMessage) -> Event:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

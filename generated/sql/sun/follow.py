@@ -20,6 +20,7 @@ class Follow(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun.rows.v1.follow_pb2 import Follow as FollowMessage
 
     class FollowValues(t.TypedDict, total=False):
         """What `FollowUpdate.set` takes."""
@@ -132,3 +133,15 @@ class FollowDao(sql.Dao[Follow]):
     def delete(cls, *conditions: sql.Condition[Follow], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun.rows.v1.follow_pb2", "Follow")
+
+    @classmethod
+    def to_message(cls, row: Follow) -> FollowMessage:
+        """The row as protobuf's `Follow`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: FollowMessage) -> Follow:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -27,6 +27,7 @@ class Notification(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun.rows.v1.notification_pb2 import Notification as NotificationMessage
 
     class NotificationValues(t.TypedDict, total=False):
         """What `NotificationUpdate.set` takes."""
@@ -205,3 +206,15 @@ class NotificationDao(sql.Dao[Notification]):
     def delete(cls, *conditions: sql.Condition[Notification], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun.rows.v1.notification_pb2", "Notification")
+
+    @classmethod
+    def to_message(cls, row: Notification) -> NotificationMessage:
+        """The row as protobuf's `Notification`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: NotificationMessage) -> Notification:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -18,6 +18,7 @@ class NotificationRemoved(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun.rows.v1.notification_removed_pb2 import NotificationRemoved as NotificationRemovedMessage
 
     class NotificationRemovedValues(t.TypedDict, total=False):
         """What `NotificationRemovedUpdate.set` takes."""
@@ -119,3 +120,15 @@ class NotificationRemovedDao(sql.Dao[NotificationRemoved]):
     def delete(cls, *conditions: sql.Condition[NotificationRemoved], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun.rows.v1.notification_removed_pb2", "NotificationRemoved")
+
+    @classmethod
+    def to_message(cls, row: NotificationRemoved) -> NotificationRemovedMessage:
+        """The row as protobuf's `NotificationRemoved`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: NotificationRemovedMessage) -> NotificationRemoved:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

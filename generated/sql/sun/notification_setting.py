@@ -41,6 +41,7 @@ class NotificationSetting(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun.rows.v1.notification_setting_pb2 import NotificationSetting as NotificationSettingMessage
 
     class NotificationSettingValues(t.TypedDict, total=False):
         """What `NotificationSettingUpdate.set` takes."""
@@ -180,3 +181,15 @@ class NotificationSettingDao(sql.Dao[NotificationSetting]):
     def delete(cls, *conditions: sql.Condition[NotificationSetting], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun.rows.v1.notification_setting_pb2", "NotificationSetting")
+
+    @classmethod
+    def to_message(cls, row: NotificationSetting) -> NotificationSettingMessage:
+        """The row as protobuf's `NotificationSetting`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: NotificationSettingMessage) -> NotificationSetting:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

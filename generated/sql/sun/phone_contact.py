@@ -25,6 +25,7 @@ class PhoneContact(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun.rows.v1.phone_contact_pb2 import PhoneContact as PhoneContactMessage
 
     class PhoneContactValues(t.TypedDict, total=False):
         """What `PhoneContactUpdate.set` takes."""
@@ -143,3 +144,15 @@ class PhoneContactDao(sql.Dao[PhoneContact]):
     def delete(cls, *conditions: sql.Condition[PhoneContact], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun.rows.v1.phone_contact_pb2", "PhoneContact")
+
+    @classmethod
+    def to_message(cls, row: PhoneContact) -> PhoneContactMessage:
+        """The row as protobuf's `PhoneContact`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: PhoneContactMessage) -> PhoneContact:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -45,6 +45,7 @@ class Post(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun.rows.v1.post_pb2 import Post as PostMessage
 
     class PostValues(t.TypedDict, total=False):
         """What `PostUpdate.set` takes."""
@@ -256,3 +257,15 @@ class PostDao(sql.Dao[Post]):
     def delete(cls, *conditions: sql.Condition[Post], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun.rows.v1.post_pb2", "Post")
+
+    @classmethod
+    def to_message(cls, row: Post) -> PostMessage:
+        """The row as protobuf's `Post`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: PostMessage) -> Post:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -20,6 +20,7 @@ class PostDeleted(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun.rows.v1.post_deleted_pb2 import PostDeleted as PostDeletedMessage
 
     class PostDeletedValues(t.TypedDict, total=False):
         """What `PostDeletedUpdate.set` takes."""
@@ -124,3 +125,15 @@ class PostDeletedDao(sql.Dao[PostDeleted]):
     def delete(cls, *conditions: sql.Condition[PostDeleted], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun.rows.v1.post_deleted_pb2", "PostDeleted")
+
+    @classmethod
+    def to_message(cls, row: PostDeleted) -> PostDeletedMessage:
+        """The row as protobuf's `PostDeleted`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: PostDeletedMessage) -> PostDeleted:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -18,6 +18,7 @@ class PostKey(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun.rows.v1.post_key_pb2 import PostKey as PostKeyMessage
 
     class PostKeyValues(t.TypedDict, total=False):
         """What `PostKeyUpdate.set` takes."""
@@ -100,3 +101,15 @@ class PostKeyDao(sql.Dao[PostKey]):
     def delete(cls, *conditions: sql.Condition[PostKey], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun.rows.v1.post_key_pb2", "PostKey")
+
+    @classmethod
+    def to_message(cls, row: PostKey) -> PostKeyMessage:
+        """The row as protobuf's `PostKey`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: PostKeyMessage) -> PostKey:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -19,6 +19,7 @@ class PostLike(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun.rows.v1.post_like_pb2 import PostLike as PostLikeMessage
 
     class PostLikeValues(t.TypedDict, total=False):
         """What `PostLikeUpdate.set` takes."""
@@ -131,3 +132,15 @@ class PostLikeDao(sql.Dao[PostLike]):
     def delete(cls, *conditions: sql.Condition[PostLike], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun.rows.v1.post_like_pb2", "PostLike")
+
+    @classmethod
+    def to_message(cls, row: PostLike) -> PostLikeMessage:
+        """The row as protobuf's `PostLike`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: PostLikeMessage) -> PostLike:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

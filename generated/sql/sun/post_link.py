@@ -24,6 +24,7 @@ class PostLink(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun.rows.v1.post_link_pb2 import PostLink as PostLinkMessage
 
     class PostLinkValues(t.TypedDict, total=False):
         """What `PostLinkUpdate.set` takes."""
@@ -124,3 +125,15 @@ class PostLinkDao(sql.Dao[PostLink]):
     def delete(cls, *conditions: sql.Condition[PostLink], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun.rows.v1.post_link_pb2", "PostLink")
+
+    @classmethod
+    def to_message(cls, row: PostLink) -> PostLinkMessage:
+        """The row as protobuf's `PostLink`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: PostLinkMessage) -> PostLink:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -34,6 +34,7 @@ class PostMedia(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun.rows.v1.post_media_pb2 import PostMedia as PostMediaMessage
 
     class PostMediaValues(t.TypedDict, total=False):
         """What `PostMediaUpdate.set` takes."""
@@ -188,3 +189,15 @@ class PostMediaDao(sql.Dao[PostMedia]):
     def delete(cls, *conditions: sql.Condition[PostMedia], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun.rows.v1.post_media_pb2", "PostMedia")
+
+    @classmethod
+    def to_message(cls, row: PostMedia) -> PostMediaMessage:
+        """The row as protobuf's `PostMedia`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: PostMediaMessage) -> PostMedia:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -23,6 +23,7 @@ class PostPromoted(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun.rows.v1.post_promoted_pb2 import PostPromoted as PostPromotedMessage
 
     class PostPromotedValues(t.TypedDict, total=False):
         """What `PostPromotedUpdate.set` takes."""
@@ -145,3 +146,15 @@ class PostPromotedDao(sql.Dao[PostPromoted]):
     def delete(cls, *conditions: sql.Condition[PostPromoted], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun.rows.v1.post_promoted_pb2", "PostPromoted")
+
+    @classmethod
+    def to_message(cls, row: PostPromoted) -> PostPromotedMessage:
+        """The row as protobuf's `PostPromoted`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: PostPromotedMessage) -> PostPromoted:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

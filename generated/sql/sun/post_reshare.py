@@ -22,6 +22,7 @@ class PostReshare(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun.rows.v1.post_reshare_pb2 import PostReshare as PostReshareMessage
 
     class PostReshareValues(t.TypedDict, total=False):
         """What `PostReshareUpdate.set` takes."""
@@ -137,3 +138,15 @@ class PostReshareDao(sql.Dao[PostReshare]):
     def delete(cls, *conditions: sql.Condition[PostReshare], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun.rows.v1.post_reshare_pb2", "PostReshare")
+
+    @classmethod
+    def to_message(cls, row: PostReshare) -> PostReshareMessage:
+        """The row as protobuf's `PostReshare`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: PostReshareMessage) -> PostReshare:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

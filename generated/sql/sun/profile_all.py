@@ -21,6 +21,7 @@ class ProfileAll(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun.rows.v1.profile_all_pb2 import ProfileAll as ProfileAllMessage
 
     class ProfileAllValues(t.TypedDict, total=False):
         """What `ProfileAllUpdate.set` takes."""
@@ -125,3 +126,15 @@ class ProfileAllDao(sql.Dao[ProfileAll]):
     def delete(cls, *conditions: sql.Condition[ProfileAll], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun.rows.v1.profile_all_pb2", "ProfileAll")
+
+    @classmethod
+    def to_message(cls, row: ProfileAll) -> ProfileAllMessage:
+        """The row as protobuf's `ProfileAll`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: ProfileAllMessage) -> ProfileAll:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -18,6 +18,7 @@ class ProfileMedia(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun.rows.v1.profile_media_pb2 import ProfileMedia as ProfileMediaMessage
 
     class ProfileMediaValues(t.TypedDict, total=False):
         """What `ProfileMediaUpdate.set` takes."""
@@ -140,3 +141,15 @@ class ProfileMediaDao(sql.Dao[ProfileMedia]):
     def delete(cls, *conditions: sql.Condition[ProfileMedia], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun.rows.v1.profile_media_pb2", "ProfileMedia")
+
+    @classmethod
+    def to_message(cls, row: ProfileMedia) -> ProfileMediaMessage:
+        """The row as protobuf's `ProfileMedia`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: ProfileMediaMessage) -> ProfileMedia:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -20,6 +20,7 @@ class ProfileMentioned(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun.rows.v1.profile_mentioned_pb2 import ProfileMentioned as ProfileMentionedMessage
 
     class ProfileMentionedValues(t.TypedDict, total=False):
         """What `ProfileMentionedUpdate.set` takes."""
@@ -143,3 +144,15 @@ class ProfileMentionedDao(sql.Dao[ProfileMentioned]):
     def delete(cls, *conditions: sql.Condition[ProfileMentioned], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun.rows.v1.profile_mentioned_pb2", "ProfileMentioned")
+
+    @classmethod
+    def to_message(cls, row: ProfileMentioned) -> ProfileMentionedMessage:
+        """The row as protobuf's `ProfileMentioned`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: ProfileMentionedMessage) -> ProfileMentioned:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

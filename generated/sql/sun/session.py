@@ -31,6 +31,7 @@ class Session(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun.rows.v1.session_pb2 import Session as SessionMessage
 
     class SessionValues(t.TypedDict, total=False):
         """What `SessionUpdate.set` takes."""
@@ -169,3 +170,15 @@ class SessionDao(sql.Dao[Session]):
     def delete(cls, *conditions: sql.Condition[Session], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun.rows.v1.session_pb2", "Session")
+
+    @classmethod
+    def to_message(cls, row: Session) -> SessionMessage:
+        """The row as protobuf's `Session`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: SessionMessage) -> Session:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

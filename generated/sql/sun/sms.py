@@ -45,6 +45,7 @@ class Sms(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun.rows.v1.sms_pb2 import Sms as SmsMessage
 
     class SmsValues(t.TypedDict, total=False):
         """What `SmsUpdate.set` takes."""
@@ -239,3 +240,15 @@ class SmsDao(sql.Dao[Sms]):
     def delete(cls, *conditions: sql.Condition[Sms], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun.rows.v1.sms_pb2", "Sms")
+
+    @classmethod
+    def to_message(cls, row: Sms) -> SmsMessage:
+        """The row as protobuf's `Sms`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: SmsMessage) -> Sms:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

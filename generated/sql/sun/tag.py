@@ -26,6 +26,7 @@ class Tag(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun.rows.v1.tag_pb2 import Tag as TagMessage
 
     class TagValues(t.TypedDict, total=False):
         """What `TagUpdate.set` takes."""
@@ -144,3 +145,15 @@ class TagDao(sql.Dao[Tag]):
     def delete(cls, *conditions: sql.Condition[Tag], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun.rows.v1.tag_pb2", "Tag")
+
+    @classmethod
+    def to_message(cls, row: Tag) -> TagMessage:
+        """The row as protobuf's `Tag`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: TagMessage) -> Tag:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

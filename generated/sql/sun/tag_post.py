@@ -19,6 +19,7 @@ class TagPost(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun.rows.v1.tag_post_pb2 import TagPost as TagPostMessage
 
     class TagPostValues(t.TypedDict, total=False):
         """What `TagPostUpdate.set` takes."""
@@ -144,3 +145,15 @@ class TagPostDao(sql.Dao[TagPost]):
     def delete(cls, *conditions: sql.Condition[TagPost], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun.rows.v1.tag_post_pb2", "TagPost")
+
+    @classmethod
+    def to_message(cls, row: TagPost) -> TagPostMessage:
+        """The row as protobuf's `TagPost`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: TagPostMessage) -> TagPost:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

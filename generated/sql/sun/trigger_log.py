@@ -22,6 +22,7 @@ class TriggerLog(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun.rows.v1.trigger_log_pb2 import TriggerLog as TriggerLogMessage
 
     class TriggerLogValues(t.TypedDict, total=False):
         """What `TriggerLogUpdate.set` takes."""
@@ -136,3 +137,15 @@ class TriggerLogDao(sql.Dao[TriggerLog]):
     def delete(cls, *conditions: sql.Condition[TriggerLog], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun.rows.v1.trigger_log_pb2", "TriggerLog")
+
+    @classmethod
+    def to_message(cls, row: TriggerLog) -> TriggerLogMessage:
+        """The row as protobuf's `TriggerLog`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: TriggerLogMessage) -> TriggerLog:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

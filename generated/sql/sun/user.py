@@ -69,6 +69,7 @@ class User(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun.rows.v1.user_pb2 import User as UserMessage
 
     class UserValues(t.TypedDict, total=False):
         """What `UserUpdate.set` takes."""
@@ -303,3 +304,15 @@ class UserDao(sql.Dao[User]):
     def delete(cls, *conditions: sql.Condition[User], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun.rows.v1.user_pb2", "User")
+
+    @classmethod
+    def to_message(cls, row: User) -> UserMessage:
+        """The row as protobuf's `User`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: UserMessage) -> User:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -29,6 +29,7 @@ class UserRelation(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun.rows.v1.user_relation_pb2 import UserRelation as UserRelationMessage
 
     class UserRelationValues(t.TypedDict, total=False):
         """What `UserRelationUpdate.set` takes."""
@@ -230,3 +231,15 @@ class UserRelationDao(sql.Dao[UserRelation]):
     def delete(cls, *conditions: sql.Condition[UserRelation], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun.rows.v1.user_relation_pb2", "UserRelation")
+
+    @classmethod
+    def to_message(cls, row: UserRelation) -> UserRelationMessage:
+        """The row as protobuf's `UserRelation`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: UserRelationMessage) -> UserRelation:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

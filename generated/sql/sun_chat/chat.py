@@ -62,6 +62,7 @@ class Chat(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun_chat.rows.v1.chat_pb2 import Chat as ChatMessage
 
     class ChatValues(t.TypedDict, total=False):
         """What `ChatUpdate.set` takes."""
@@ -302,3 +303,15 @@ class ChatDao(sql.Dao[Chat]):
     def delete(cls, *conditions: sql.Condition[Chat], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun_chat.rows.v1.chat_pb2", "Chat")
+
+    @classmethod
+    def to_message(cls, row: Chat) -> ChatMessage:
+        """The row as protobuf's `Chat`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: ChatMessage) -> Chat:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

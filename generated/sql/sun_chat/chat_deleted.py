@@ -23,6 +23,7 @@ class ChatDeleted(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun_chat.rows.v1.chat_deleted_pb2 import ChatDeleted as ChatDeletedMessage
 
     class ChatDeletedValues(t.TypedDict, total=False):
         """What `ChatDeletedUpdate.set` takes."""
@@ -131,3 +132,15 @@ class ChatDeletedDao(sql.Dao[ChatDeleted]):
     def delete(cls, *conditions: sql.Condition[ChatDeleted], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun_chat.rows.v1.chat_deleted_pb2", "ChatDeleted")
+
+    @classmethod
+    def to_message(cls, row: ChatDeleted) -> ChatDeletedMessage:
+        """The row as protobuf's `ChatDeleted`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: ChatDeletedMessage) -> ChatDeleted:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -52,6 +52,7 @@ class ChatGroup(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun_chat.rows.v1.chat_group_pb2 import ChatGroup as ChatGroupMessage
 
     class ChatGroupValues(t.TypedDict, total=False):
         """What `ChatGroupUpdate.set` takes."""
@@ -262,3 +263,15 @@ class ChatGroupDao(sql.Dao[ChatGroup]):
     def delete(cls, *conditions: sql.Condition[ChatGroup], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun_chat.rows.v1.chat_group_pb2", "ChatGroup")
+
+    @classmethod
+    def to_message(cls, row: ChatGroup) -> ChatGroupMessage:
+        """The row as protobuf's `ChatGroup`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: ChatGroupMessage) -> ChatGroup:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

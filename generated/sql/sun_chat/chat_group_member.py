@@ -22,6 +22,7 @@ class ChatGroupMember(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun_chat.rows.v1.chat_group_member_pb2 import ChatGroupMember as ChatGroupMemberMessage
 
     class ChatGroupMemberValues(t.TypedDict, total=False):
         """What `ChatGroupMemberUpdate.set` takes."""
@@ -151,3 +152,15 @@ class ChatGroupMemberDao(sql.Dao[ChatGroupMember]):
     def delete(cls, *conditions: sql.Condition[ChatGroupMember], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun_chat.rows.v1.chat_group_member_pb2", "ChatGroupMember")
+
+    @classmethod
+    def to_message(cls, row: ChatGroupMember) -> ChatGroupMemberMessage:
+        """The row as protobuf's `ChatGroupMember`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: ChatGroupMemberMessage) -> ChatGroupMember:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

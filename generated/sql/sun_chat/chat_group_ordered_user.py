@@ -19,6 +19,9 @@ class ChatGroupOrderedUser(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun_chat.rows.v1.chat_group_ordered_user_pb2 import (
+        ChatGroupOrderedUser as ChatGroupOrderedUserMessage,
+    )
 
     class ChatGroupOrderedUserValues(t.TypedDict, total=False):
         """What `ChatGroupOrderedUserUpdate.set` takes."""
@@ -115,3 +118,17 @@ class ChatGroupOrderedUserDao(sql.Dao[ChatGroupOrderedUser]):
     def delete(cls, *conditions: sql.Condition[ChatGroupOrderedUser], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(
+        table, "generated.proto.sun_chat.rows.v1.chat_group_ordered_user_pb2", "ChatGroupOrderedUser"
+    )
+
+    @classmethod
+    def to_message(cls, row: ChatGroupOrderedUser) -> ChatGroupOrderedUserMessage:
+        """The row as protobuf's `ChatGroupOrderedUser`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: ChatGroupOrderedUserMessage) -> ChatGroupOrderedUser:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

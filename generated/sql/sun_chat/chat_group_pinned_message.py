@@ -19,6 +19,9 @@ class ChatGroupPinnedMessage(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun_chat.rows.v1.chat_group_pinned_message_pb2 import (
+        ChatGroupPinnedMessage as ChatGroupPinnedMessageMessage,
+    )
 
     class ChatGroupPinnedMessageValues(t.TypedDict, total=False):
         """What `ChatGroupPinnedMessageUpdate.set` takes."""
@@ -123,3 +126,17 @@ class ChatGroupPinnedMessageDao(sql.Dao[ChatGroupPinnedMessage]):
     def delete(cls, *conditions: sql.Condition[ChatGroupPinnedMessage], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(
+        table, "generated.proto.sun_chat.rows.v1.chat_group_pinned_message_pb2", "ChatGroupPinnedMessage"
+    )
+
+    @classmethod
+    def to_message(cls, row: ChatGroupPinnedMessage) -> ChatGroupPinnedMessageMessage:
+        """The row as protobuf's `ChatGroupPinnedMessage`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: ChatGroupPinnedMessageMessage) -> ChatGroupPinnedMessage:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

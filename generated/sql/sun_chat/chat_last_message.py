@@ -21,6 +21,7 @@ class ChatLastMessage(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun_chat.rows.v1.chat_last_message_pb2 import ChatLastMessage as ChatLastMessageMessage
 
     class ChatLastMessageValues(t.TypedDict, total=False):
         """What `ChatLastMessageUpdate.set` takes."""
@@ -113,3 +114,15 @@ class ChatLastMessageDao(sql.Dao[ChatLastMessage]):
     def delete(cls, *conditions: sql.Condition[ChatLastMessage], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun_chat.rows.v1.chat_last_message_pb2", "ChatLastMessage")
+
+    @classmethod
+    def to_message(cls, row: ChatLastMessage) -> ChatLastMessageMessage:
+        """The row as protobuf's `ChatLastMessage`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: ChatLastMessageMessage) -> ChatLastMessage:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -19,6 +19,7 @@ class ChatUserVersion(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun_chat.rows.v1.chat_user_version_pb2 import ChatUserVersion as ChatUserVersionMessage
 
     class ChatUserVersionValues(t.TypedDict, total=False):
         """What `ChatUserVersionUpdate.set` takes."""
@@ -94,3 +95,15 @@ class ChatUserVersionDao(sql.Dao[ChatUserVersion]):
     def delete(cls, *conditions: sql.Condition[ChatUserVersion], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun_chat.rows.v1.chat_user_version_pb2", "ChatUserVersion")
+
+    @classmethod
+    def to_message(cls, row: ChatUserVersion) -> ChatUserVersionMessage:
+        """The row as protobuf's `ChatUserVersion`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: ChatUserVersionMessage) -> ChatUserVersion:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

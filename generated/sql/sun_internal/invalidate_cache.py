@@ -23,6 +23,7 @@ class InvalidateCache(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun_internal.rows.v1.invalidate_cache_pb2 import InvalidateCache as InvalidateCacheMessage
 
     class InvalidateCacheValues(t.TypedDict, total=False):
         """What `InvalidateCacheUpdate.set` takes."""
@@ -116,3 +117,15 @@ class InvalidateCacheDao(sql.Dao[InvalidateCache]):
     def delete(cls, *conditions: sql.Condition[InvalidateCache], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun_internal.rows.v1.invalidate_cache_pb2", "InvalidateCache")
+
+    @classmethod
+    def to_message(cls, row: InvalidateCache) -> InvalidateCacheMessage:
+        """The row as protobuf's `InvalidateCache`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: InvalidateCacheMessage) -> InvalidateCache:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -21,6 +21,9 @@ class FileServiceInfoLog(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun_log.rows.v1.file_service_info_log_pb2 import (
+        FileServiceInfoLog as FileServiceInfoLogMessage,
+    )
 
     class FileServiceInfoLogValues(t.TypedDict, total=False):
         """What `FileServiceInfoLogUpdate.set` takes."""
@@ -128,3 +131,15 @@ class FileServiceInfoLogDao(sql.Dao[FileServiceInfoLog]):
     def delete(cls, *conditions: sql.Condition[FileServiceInfoLog], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun_log.rows.v1.file_service_info_log_pb2", "FileServiceInfoLog")
+
+    @classmethod
+    def to_message(cls, row: FileServiceInfoLog) -> FileServiceInfoLogMessage:
+        """The row as protobuf's `FileServiceInfoLog`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: FileServiceInfoLogMessage) -> FileServiceInfoLog:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -28,6 +28,9 @@ class FileServiceMetricLog(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun_log.rows.v1.file_service_metric_log_pb2 import (
+        FileServiceMetricLog as FileServiceMetricLogMessage,
+    )
 
     class FileServiceMetricLogValues(t.TypedDict, total=False):
         """What `FileServiceMetricLogUpdate.set` takes."""
@@ -163,3 +166,17 @@ class FileServiceMetricLogDao(sql.Dao[FileServiceMetricLog]):
     def delete(cls, *conditions: sql.Condition[FileServiceMetricLog], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(
+        table, "generated.proto.sun_log.rows.v1.file_service_metric_log_pb2", "FileServiceMetricLog"
+    )
+
+    @classmethod
+    def to_message(cls, row: FileServiceMetricLog) -> FileServiceMetricLogMessage:
+        """The row as protobuf's `FileServiceMetricLog`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: FileServiceMetricLogMessage) -> FileServiceMetricLog:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -31,6 +31,9 @@ class FileServiceRequestLog(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun_log.rows.v1.file_service_request_log_pb2 import (
+        FileServiceRequestLog as FileServiceRequestLogMessage,
+    )
 
     class FileServiceRequestLogValues(t.TypedDict, total=False):
         """What `FileServiceRequestLogUpdate.set` takes."""
@@ -167,3 +170,17 @@ class FileServiceRequestLogDao(sql.Dao[FileServiceRequestLog]):
     def delete(cls, *conditions: sql.Condition[FileServiceRequestLog], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(
+        table, "generated.proto.sun_log.rows.v1.file_service_request_log_pb2", "FileServiceRequestLog"
+    )
+
+    @classmethod
+    def to_message(cls, row: FileServiceRequestLog) -> FileServiceRequestLogMessage:
+        """The row as protobuf's `FileServiceRequestLog`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: FileServiceRequestLogMessage) -> FileServiceRequestLog:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

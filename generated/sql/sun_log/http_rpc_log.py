@@ -36,6 +36,7 @@ class HttpRpcLog(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun_log.rows.v1.http_rpc_log_pb2 import HttpRpcLog as HttpRpcLogMessage
 
     class HttpRpcLogValues(t.TypedDict, total=False):
         """What `HttpRpcLogUpdate.set` takes."""
@@ -192,3 +193,15 @@ class HttpRpcLogDao(sql.Dao[HttpRpcLog]):
     def delete(cls, *conditions: sql.Condition[HttpRpcLog], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun_log.rows.v1.http_rpc_log_pb2", "HttpRpcLog")
+
+    @classmethod
+    def to_message(cls, row: HttpRpcLog) -> HttpRpcLogMessage:
+        """The row as protobuf's `HttpRpcLog`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: HttpRpcLogMessage) -> HttpRpcLog:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -22,6 +22,7 @@ class MetricLog(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun_log.rows.v1.metric_log_pb2 import MetricLog as MetricLogMessage
 
     class MetricLogValues(t.TypedDict, total=False):
         """What `MetricLogUpdate.set` takes."""
@@ -130,3 +131,15 @@ class MetricLogDao(sql.Dao[MetricLog]):
     def delete(cls, *conditions: sql.Condition[MetricLog], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun_log.rows.v1.metric_log_pb2", "MetricLog")
+
+    @classmethod
+    def to_message(cls, row: MetricLog) -> MetricLogMessage:
+        """The row as protobuf's `MetricLog`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: MetricLogMessage) -> MetricLog:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -20,6 +20,7 @@ class ActionFanout(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun_meta.rows.v1.action_fanout_pb2 import ActionFanout as ActionFanoutMessage
 
     class ActionFanoutValues(t.TypedDict, total=False):
         """What `ActionFanoutUpdate.set` takes."""
@@ -143,3 +144,15 @@ class ActionFanoutDao(sql.Dao[ActionFanout]):
     def delete(cls, *conditions: sql.Condition[ActionFanout], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun_meta.rows.v1.action_fanout_pb2", "ActionFanout")
+
+    @classmethod
+    def to_message(cls, row: ActionFanout) -> ActionFanoutMessage:
+        """The row as protobuf's `ActionFanout`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: ActionFanoutMessage) -> ActionFanout:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -24,6 +24,7 @@ class HomeFanout(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun_meta.rows.v1.home_fanout_pb2 import HomeFanout as HomeFanoutMessage
 
     class HomeFanoutValues(t.TypedDict, total=False):
         """What `HomeFanoutUpdate.set` takes."""
@@ -153,3 +154,15 @@ class HomeFanoutDao(sql.Dao[HomeFanout]):
     def delete(cls, *conditions: sql.Condition[HomeFanout], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun_meta.rows.v1.home_fanout_pb2", "HomeFanout")
+
+    @classmethod
+    def to_message(cls, row: HomeFanout) -> HomeFanoutMessage:
+        """The row as protobuf's `HomeFanout`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: HomeFanoutMessage) -> HomeFanout:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

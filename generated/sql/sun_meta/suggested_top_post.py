@@ -21,6 +21,7 @@ class SuggestedTopPost(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun_meta.rows.v1.suggested_top_post_pb2 import SuggestedTopPost as SuggestedTopPostMessage
 
     class SuggestedTopPostValues(t.TypedDict, total=False):
         """What `SuggestedTopPostUpdate.set` takes."""
@@ -112,3 +113,15 @@ class SuggestedTopPostDao(sql.Dao[SuggestedTopPost]):
     def delete(cls, *conditions: sql.Condition[SuggestedTopPost], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun_meta.rows.v1.suggested_top_post_pb2", "SuggestedTopPost")
+
+    @classmethod
+    def to_message(cls, row: SuggestedTopPost) -> SuggestedTopPostMessage:
+        """The row as protobuf's `SuggestedTopPost`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: SuggestedTopPostMessage) -> SuggestedTopPost:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

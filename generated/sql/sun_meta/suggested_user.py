@@ -23,6 +23,7 @@ class SuggestedUser(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun_meta.rows.v1.suggested_user_pb2 import SuggestedUser as SuggestedUserMessage
 
     class SuggestedUserValues(t.TypedDict, total=False):
         """What `SuggestedUserUpdate.set` takes."""
@@ -153,3 +154,15 @@ class SuggestedUserDao(sql.Dao[SuggestedUser]):
     def delete(cls, *conditions: sql.Condition[SuggestedUser], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun_meta.rows.v1.suggested_user_pb2", "SuggestedUser")
+
+    @classmethod
+    def to_message(cls, row: SuggestedUser) -> SuggestedUserMessage:
+        """The row as protobuf's `SuggestedUser`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: SuggestedUserMessage) -> SuggestedUser:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -31,6 +31,7 @@ class PushChat(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun_push.rows.v1.push_chat_pb2 import PushChat as PushChatMessage
 
     class PushChatValues(t.TypedDict, total=False):
         """What `PushChatUpdate.set` takes."""
@@ -187,3 +188,15 @@ class PushChatDao(sql.Dao[PushChat]):
     def delete(cls, *conditions: sql.Condition[PushChat], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.sun_push.rows.v1.push_chat_pb2", "PushChat")
+
+    @classmethod
+    def to_message(cls, row: PushChat) -> PushChatMessage:
+        """The row as protobuf's `PushChat`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: PushChatMessage) -> PushChat:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

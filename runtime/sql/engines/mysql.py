@@ -7,6 +7,7 @@ import re
 from runtime.sql.database import How
 from runtime.sql.dialects import MYSQL, Dialect
 from runtime.sql.errors import (
+    CheckViolation,
     Conflict,
     ForeignKeyViolation,
     InvalidValue,
@@ -70,8 +71,6 @@ _MEANINGS: dict[type[SqlError], set[int]] = {
         1441,  # date out of range
         1690,  # a sum out of range
         3140,  # not JSON, on MySQL
-        3819,  # CHECK, on MySQL
-        4025,  # CHECK, on MariaDB; its JSON columns have one
     },
     Conflict: {1020, 1205, 1213, 1614, 3572},
     MissingTable: {1049, 1051, 1054, 1109, 1146},
@@ -99,6 +98,10 @@ _ADVICE = {
 }
 
 _KEY = re.compile(r"for key '([^']*)'\s*$")
+_CHECKS = {
+    3819: re.compile(r"[Cc]heck constraint '(?P<check>.*)' is violated"),  # MySQL
+    4025: re.compile(r"CONSTRAINT `(?P<check>.*)` failed for `[^`]*`\.`(?P<table>.*)`"),  # MariaDB
+}
 
 
 def dialect_of(url: MysqlUrl) -> Dialect:
@@ -113,6 +116,8 @@ def translate(url: MysqlUrl, error: Exception, table: str) -> SqlError:
     number, reason = number_of(error), str(error.args[-1] if error.args else error)
     if number in _UNIQUE:
         return UniqueViolation(table, _key(reason))
+    if number in _CHECKS:
+        return _check(reason, _CHECKS[number], table)
     kind = _KINDS.get(number, Unavailable if number == 0 or 2000 <= number < 3000 else SqlError)
     if kind is Unavailable:
         advice = _ADVICE.get(number)
@@ -130,6 +135,15 @@ def _key(reason: str) -> str:
     """MariaDB names the key `user_by_name`, MySQL 8 `user.user_by_name`."""
     found = _KEY.search(reason)
     return found[1].rpartition(".")[2] if found else "unknown"
+
+
+def _check(reason: str, words: re.Pattern[str], table: str) -> SqlError:
+    found = words.search(reason)
+    name = found["check"] if found is not None else "unknown"
+    # MariaDB's JSON columns have a CHECK each, which it names as `table.column`.
+    if found is not None and name.startswith(f"{found.groupdict().get('table')}."):
+        return InvalidValue(f"{table}: {_one_line(reason)}")
+    return CheckViolation(table, name)
 
 
 def _one_line(reason: str) -> str:

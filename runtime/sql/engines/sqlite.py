@@ -11,6 +11,7 @@ from typing import Any
 from runtime.sql.database import Part
 from runtime.sql.dialects import SQLITE
 from runtime.sql.errors import (
+    CheckViolation,
     Conflict,
     ConstraintViolation,
     ForeignKeyViolation,
@@ -193,8 +194,10 @@ def failure(connection: sqlite3.Connection, error: Exception, table: str) -> Sql
     if code == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
         return ForeignKeyViolation(f"{table}: {reason}")
     if code == sqlite3.SQLITE_CONSTRAINT_CHECK:
-        # The DDL names the checks that stand for a type `type.<column>`.
+        # The DDL names the checks of the schema `check.<name>`, and those that stand for a type `type.<column>`.
         name = reason.partition(": ")[2]
+        if name.startswith("check."):
+            return CheckViolation(table, name.removeprefix("check."))
         column = name.removeprefix("type.")
         broken = (
             f"{table}.{column}: the value does not fit the column's type" if column != name else f"{table}: {reason}"
@@ -240,12 +243,11 @@ def _unique(connection: sqlite3.Connection, reason: str, table: str) -> UniqueVi
     named = reason.partition(": ")[2]
     if named.startswith("index "):
         return UniqueViolation(table, _key(table, named.removeprefix("index ").strip("'")))
-    columns = [part.rpartition(".")[2] for part in named.split(", ")]
     quoted = table.replace('"', '""')
     try:
         for _, index, unique, origin, _ in connection.execute(f'PRAGMA index_list("{quoted}")').fetchall():
             info = connection.execute("SELECT name FROM pragma_index_info(?)", (index,)).fetchall()
-            if unique and [name for (name,) in info] == columns:
+            if unique and ", ".join(f"{table}.{name}" for (name,) in info) == named:
                 return UniqueViolation(table, "PRIMARY" if origin == "pk" else _key(table, index))
     except sqlite3.Error:
         return UniqueViolation(table, "unknown")

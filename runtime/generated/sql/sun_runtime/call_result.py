@@ -31,6 +31,7 @@ class CallResult(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from runtime.generated.proto.sun_runtime.rows.v1.call_result_pb2 import CallResult as CallResultMessage
 
     class CallResultValues(t.TypedDict, total=False):
         """What `CallResultUpdate.set` takes."""
@@ -146,3 +147,15 @@ class CallResultDao(sql.Dao[CallResult]):
     def delete(cls, *conditions: sql.Condition[CallResult], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "runtime.generated.proto.sun_runtime.rows.v1.call_result_pb2", "CallResult")
+
+    @classmethod
+    def to_message(cls, row: CallResult) -> CallResultMessage:
+        """The row as protobuf's `CallResult`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: CallResultMessage) -> CallResult:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -26,6 +26,7 @@ class ConsumerOffset(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from runtime.generated.proto.sun_runtime.rows.v1.consumer_offset_pb2 import ConsumerOffset as ConsumerOffsetMessage
 
     class ConsumerOffsetValues(t.TypedDict, total=False):
         """What `ConsumerOffsetUpdate.set` takes."""
@@ -140,3 +141,17 @@ class ConsumerOffsetDao(sql.Dao[ConsumerOffset]):
     def delete(cls, *conditions: sql.Condition[ConsumerOffset], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(
+        table, "runtime.generated.proto.sun_runtime.rows.v1.consumer_offset_pb2", "ConsumerOffset"
+    )
+
+    @classmethod
+    def to_message(cls, row: ConsumerOffset) -> ConsumerOffsetMessage:
+        """The row as protobuf's `ConsumerOffset`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: ConsumerOffsetMessage) -> ConsumerOffset:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -28,6 +28,7 @@ class LogSegment(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from runtime.generated.proto.sun_runtime.rows.v1.log_segment_pb2 import LogSegment as LogSegmentMessage
 
     class LogSegmentValues(t.TypedDict, total=False):
         """What `LogSegmentUpdate.set` takes."""
@@ -143,3 +144,15 @@ class LogSegmentDao(sql.Dao[LogSegment]):
     def delete(cls, *conditions: sql.Condition[LogSegment], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "runtime.generated.proto.sun_runtime.rows.v1.log_segment_pb2", "LogSegment")
+
+    @classmethod
+    def to_message(cls, row: LogSegment) -> LogSegmentMessage:
+        """The row as protobuf's `LogSegment`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: LogSegmentMessage) -> LogSegment:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -25,6 +25,7 @@ class LogShard(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from runtime.generated.proto.sun_runtime.rows.v1.log_shard_pb2 import LogShard as LogShardMessage
 
     class LogShardValues(t.TypedDict, total=False):
         """What `LogShardUpdate.set` takes."""
@@ -108,3 +109,15 @@ class LogShardDao(sql.Dao[LogShard]):
     def delete(cls, *conditions: sql.Condition[LogShard], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "runtime.generated.proto.sun_runtime.rows.v1.log_shard_pb2", "LogShard")
+
+    @classmethod
+    def to_message(cls, row: LogShard) -> LogShardMessage:
+        """The row as protobuf's `LogShard`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: LogShardMessage) -> LogShard:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -21,6 +21,7 @@ class NodeLease(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from runtime.generated.proto.sun_runtime.rows.v1.node_lease_pb2 import NodeLease as NodeLeaseMessage
 
     class NodeLeaseValues(t.TypedDict, total=False):
         """What `NodeLeaseUpdate.set` takes."""
@@ -108,3 +109,15 @@ class NodeLeaseDao(sql.Dao[NodeLease]):
     def delete(cls, *conditions: sql.Condition[NodeLease], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "runtime.generated.proto.sun_runtime.rows.v1.node_lease_pb2", "NodeLease")
+
+    @classmethod
+    def to_message(cls, row: NodeLease) -> NodeLeaseMessage:
+        """The row as protobuf's `NodeLease`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: NodeLeaseMessage) -> NodeLease:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -25,6 +25,7 @@ class Outbox(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from runtime.generated.proto.sun_runtime.rows.v1.outbox_pb2 import Outbox as OutboxMessage
 
     class OutboxValues(t.TypedDict, total=False):
         """What `OutboxUpdate.set` takes."""
@@ -120,3 +121,15 @@ class OutboxDao(sql.Dao[Outbox]):
     def delete(cls, *conditions: sql.Condition[Outbox], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "runtime.generated.proto.sun_runtime.rows.v1.outbox_pb2", "Outbox")
+
+    @classmethod
+    def to_message(cls, row: Outbox) -> OutboxMessage:
+        """The row as protobuf's `Outbox`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: OutboxMessage) -> Outbox:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -21,6 +21,7 @@ class PushCounter(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from runtime.generated.proto.sun_runtime.rows.v1.push_counter_pb2 import PushCounter as PushCounterMessage
 
     class PushCounterValues(t.TypedDict, total=False):
         """What `PushCounterUpdate.set` takes."""
@@ -112,3 +113,15 @@ class PushCounterDao(sql.Dao[PushCounter]):
     def delete(cls, *conditions: sql.Condition[PushCounter], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "runtime.generated.proto.sun_runtime.rows.v1.push_counter_pb2", "PushCounter")
+
+    @classmethod
+    def to_message(cls, row: PushCounter) -> PushCounterMessage:
+        """The row as protobuf's `PushCounter`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: PushCounterMessage) -> PushCounter:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -22,6 +22,7 @@ class PushEntry(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from runtime.generated.proto.sun_runtime.rows.v1.push_entry_pb2 import PushEntry as PushEntryMessage
 
     class PushEntryValues(t.TypedDict, total=False):
         """What `PushEntryUpdate.set` takes."""
@@ -127,3 +128,15 @@ class PushEntryDao(sql.Dao[PushEntry]):
     def delete(cls, *conditions: sql.Condition[PushEntry], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "runtime.generated.proto.sun_runtime.rows.v1.push_entry_pb2", "PushEntry")
+
+    @classmethod
+    def to_message(cls, row: PushEntry) -> PushEntryMessage:
+        """The row as protobuf's `PushEntry`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: PushEntryMessage) -> PushEntry:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

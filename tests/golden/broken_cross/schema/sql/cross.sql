@@ -24,3 +24,8 @@ CREATE TABLE stock (
   UNIQUE KEY stock_by_code (code),
   KEY stock_by_shelf (shelf, stock_id)
 );
+
+CREATE TABLE message (
+  `Message` INT NOT NULL,
+  PRIMARY KEY (`Message`)
+);

@@ -17,5 +17,9 @@ TABLES: dict[str, tuple[str, ...]] = {
         'per"cent',
     ),
     "odd.query": ("table",),
+    'odd.quotes"""': (
+        'id"""',
+        "text",
+    ),
 }
 """The columns of each table, which is named `database.table`."""

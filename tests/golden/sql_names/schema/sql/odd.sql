@@ -19,3 +19,10 @@ CREATE TABLE `query` (
   `table` INT NOT NULL,
   PRIMARY KEY (`table`)
 ) COMMENT='A row class named as one of the runtime''s.';
+
+CREATE TABLE `quotes"""` (
+  `id"""` INT NOT NULL COMMENT 'Ends in """',
+  `text`  INT NOT NULL,
+  PRIMARY KEY (`id"""`),
+  KEY `by"""` (`text`)
+);

@@ -19,6 +19,7 @@ class Item(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.shop.rows.v1.item_pb2 import Item as ItemMessage
 
     class ItemValues(t.TypedDict, total=False):
         """What `ItemUpdate.set` takes."""
@@ -144,3 +145,15 @@ class ItemDao(sql.Dao[Item]):
     def delete(cls, *conditions: sql.Condition[Item], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.shop.rows.v1.item_pb2", "Item")
+
+    @classmethod
+    def to_message(cls, row: Item) -> ItemMessage:
+        """The row as protobuf's `Item`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: ItemMessage) -> Item:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

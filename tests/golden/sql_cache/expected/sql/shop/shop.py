@@ -16,6 +16,7 @@ class Shop(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.shop.rows.v1.shop_pb2 import Shop as ShopMessage
 
     class ShopValues(t.TypedDict, total=False):
         """What `ShopUpdate.set` takes."""
@@ -86,3 +87,15 @@ class ShopDao(sql.Dao[Shop]):
     def delete(cls, *conditions: sql.Condition[Shop], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.shop.rows.v1.shop_pb2", "Shop")
+
+    @classmethod
+    def to_message(cls, row: Shop) -> ShopMessage:
+        """The row as protobuf's `Shop`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: ShopMessage) -> Shop:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

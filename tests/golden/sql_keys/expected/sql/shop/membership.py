@@ -18,6 +18,7 @@ class Membership(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.shop.rows.v1.membership_pb2 import Membership as MembershipMessage
 
     class MembershipValues(t.TypedDict, total=False):
         """What `MembershipUpdate.set` takes."""
@@ -119,3 +120,15 @@ class MembershipDao(sql.Dao[Membership]):
     def delete(cls, *conditions: sql.Condition[Membership], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.shop.rows.v1.membership_pb2", "Membership")
+
+    @classmethod
+    def to_message(cls, row: Membership) -> MembershipMessage:
+        """The row as protobuf's `Membership`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: MembershipMessage) -> Membership:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -17,6 +17,7 @@ class Sample(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.shop.rows.v1.sample_pb2 import Sample as SampleMessage
 
     class SampleValues(t.TypedDict, total=False):
         """What `SampleUpdate.set` takes."""
@@ -81,3 +82,15 @@ class SampleDao(sql.Dao[Sample]):
     def delete(cls, *conditions: sql.Condition[Sample]) -> sql.Delete:
         """Delete the rows that meet every condition; without one, see `update`."""
         return cls._delete(conditions, {})
+
+    _message = sql.RowMessage(table, "generated.proto.shop.rows.v1.sample_pb2", "Sample")
+
+    @classmethod
+    def to_message(cls, row: Sample) -> SampleMessage:
+        """The row as protobuf's `Sample`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: SampleMessage) -> Sample:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

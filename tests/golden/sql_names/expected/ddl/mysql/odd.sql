@@ -19,3 +19,10 @@ CREATE TABLE IF NOT EXISTS `query` (
   `table` INT NOT NULL,
   PRIMARY KEY (`table`)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin COMMENT='A row class named as one of the runtime''s.';
+
+CREATE TABLE IF NOT EXISTS `quotes"""` (
+  `id"""` INT NOT NULL COMMENT 'Ends in """',
+  `text` INT NOT NULL,
+  PRIMARY KEY (`id"""`),
+  KEY `by"""` (`text`)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;

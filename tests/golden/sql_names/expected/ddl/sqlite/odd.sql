@@ -30,3 +30,13 @@ CREATE TABLE IF NOT EXISTS "odd.query" (
   PRIMARY KEY ("table"),
   CONSTRAINT "type.table" CHECK ("table" BETWEEN -2147483648 AND 2147483647)
 ) STRICT;
+
+CREATE TABLE IF NOT EXISTS "odd.quotes""""""" (
+  "id""""""" INTEGER NOT NULL,
+  "text" INTEGER NOT NULL,
+  PRIMARY KEY ("id"""""""),
+  CONSTRAINT "type.id""""""" CHECK ("id""""""" BETWEEN -2147483648 AND 2147483647),
+  CONSTRAINT "type.text" CHECK ("text" BETWEEN -2147483648 AND 2147483647)
+) STRICT;
+
+CREATE INDEX IF NOT EXISTS "odd.quotes"""""".by""""""" ON "odd.quotes""""""" ("text");

@@ -14,6 +14,9 @@ if t.TYPE_CHECKING:
     from generated.sql.odd.query import Query as Query
     from generated.sql.odd.query import QueryDao as QueryDao
     from generated.sql.odd.query import QueryUpdate as QueryUpdate
+    from generated.sql.odd.quotes___ import Quotes as Quotes
+    from generated.sql.odd.quotes___ import QuotesDao as QuotesDao
+    from generated.sql.odd.quotes___ import QuotesUpdate as QuotesUpdate
 
 __getattr__ = lazy.exports(
     __name__,
@@ -24,5 +27,8 @@ __getattr__ = lazy.exports(
         "Query": "query",
         "QueryDao": "query",
         "QueryUpdate": "query",
+        "Quotes": "quotes___",
+        "QuotesDao": "quotes___",
+        "QuotesUpdate": "quotes___",
     },
 )

@@ -25,6 +25,7 @@ class Group(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.odd.rows.v1.group_pb2 import Group as GroupMessage
 
     class GroupValues(t.TypedDict, total=False):
         """What `GroupUpdate.set` takes."""
@@ -133,3 +134,30 @@ class GroupDao(sql.Dao[Group]):
     def delete(cls, *conditions: sql.Condition[Group], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(
+        table,
+        "generated.proto.odd.rows.v1.group_pb2",
+        "Group",
+        {
+            "self_": "self",
+            "class_": "class",
+            "c_3p_": "c_3p",
+            "Mixed_Case": "mixed_case",
+            "c_hidden": "hidden",
+            "where_": "where",
+            "insert_": "insert",
+            "int_": "int",
+            "limit_": "limit",
+        },
+    )
+
+    @classmethod
+    def to_message(cls, row: Group) -> GroupMessage:
+        """The row as protobuf's `Group`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: GroupMessage) -> Group:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -16,6 +16,7 @@ class Query(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.odd.rows.v1.query_pb2 import Query as QueryMessage
 
     class QueryValues(t.TypedDict, total=False):
         """What `QueryUpdate.set` takes."""
@@ -85,3 +86,15 @@ class QueryDao(sql.Dao[Query]):
     def delete(cls, *conditions: sql.Condition[Query], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.odd.rows.v1.query_pb2", "Query", {"table_": "table"})
+
+    @classmethod
+    def to_message(cls, row: Query) -> QueryMessage:
+        """The row as protobuf's `Query`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: QueryMessage) -> Query:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

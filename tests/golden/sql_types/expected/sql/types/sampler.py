@@ -42,6 +42,7 @@ class Sampler(sql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.types.rows.v1.sampler_pb2 import Sampler as SamplerMessage
 
     class SamplerValues(t.TypedDict, total=False):
         """What `SamplerUpdate.set` takes."""
@@ -190,3 +191,15 @@ class SamplerDao(sql.Dao[Sampler]):
     def delete(cls, *conditions: sql.Condition[Sampler], **key: t.Any) -> sql.Delete:
         """Delete the row of a primary key, or the rows that meet every condition; without either, see `update`."""
         return cls._delete(conditions, key)
+
+    _message = sql.RowMessage(table, "generated.proto.types.rows.v1.sampler_pb2", "Sampler", {"raw_": "raw"})
+
+    @classmethod
+    def to_message(cls, row: Sampler) -> SamplerMessage:
+        """The row as protobuf's `Sampler`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: SamplerMessage) -> Sampler:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

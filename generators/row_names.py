@@ -1,0 +1,41 @@
+"""How tables and columns are called in protobuf. One rule, so that a reader can predict each name."""
+
+from __future__ import annotations
+
+import re
+
+from generators.python_names import snake, table_class, table_module
+
+_FOREIGN = re.compile(r"[^0-9A-Za-z]+")
+
+
+def package(database: str) -> str:
+    """The package of a database's row messages: `sun` → `sun.rows.v1`."""
+    return f"{database}.rows.v1"
+
+
+def path(database: str, table: str) -> str:
+    """The import name of a table's proto file: `sun`, `post_media` → `sun/rows/v1/post_media.proto`."""
+    return f"{database}/rows/v1/{table_module(table).rstrip('_')}.proto"
+
+
+def message(table: str) -> str:
+    """The message of a table's rows: `post_media` → `PostMedia`, as the row class."""
+    return table_class(table)
+
+
+def full_name(database: str, table: str) -> str:
+    """`sun`, `post_media` → `sun.rows.v1.PostMedia`."""
+    return f"{package(database)}.{message(table)}"
+
+
+def field(column: str) -> str:
+    """The field of a column: `userId` → `user_id`, `Mixed Case` → `mixed_case`, `_own` → `own`, `3p%` → `c_3p`."""
+    plain = _FOREIGN.sub("_", snake(column)).strip("_")
+    return plain if plain[:1].isalpha() else f"c_{plain}".rstrip("_")
+
+
+def json_name(name: str) -> str:
+    """protobuf's JSON name of a field: `user_id` → `userId` (https://protobuf.dev/programming-guides/json/)."""
+    first, *rest = name.split("_")
+    return first + "".join(word[:1].upper() + word[1:] for word in rest)

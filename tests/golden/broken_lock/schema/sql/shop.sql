@@ -1,0 +1,3 @@
+CREATE TABLE item (
+  item_id BIGINT NOT NULL PRIMARY KEY
+);
