@@ -11,6 +11,7 @@ help:
 	@echo 'make check         lint, format, types, import rules, generated code, protobuf style'
 	@echo 'make servers       start a MariaDB and a Cassandra on loopback for tests and benchmarks'
 	@echo 'make servers-stop  stop them'
+	@echo 'make conformance   run the Connect conformance suite; needs Go and its module proxy'
 	@echo 'make bench         run the benchmarks'
 	@echo 'make clean         remove $(VENV), the test servers and caches; data in .sun stays'
 
@@ -51,6 +52,9 @@ servers: setup
 servers-stop:
 	@if [ -x $(BIN)/python ]; then $(BIN)/python tests/servers.py stop; fi
 
+conformance: setup
+	@$(BIN)/python -m tests.conformance.run
+
 bench: setup
 	@$(BIN)/python -m bench $(ARGS)
 
@@ -58,4 +62,4 @@ clean: servers-stop
 	rm -rf $(VENV) .sun-servers .pytest_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup serve check test servers servers-stop bench clean
+.PHONY: help setup serve check test servers servers-stop conformance bench clean

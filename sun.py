@@ -251,7 +251,8 @@ def serve(project: Path, host: str | None, port: int | None) -> None:
 def _announce(url: str, settings: Settings, parts: Parts) -> None:
     where = settings.place
     click.echo(f"listening on {url}")
-    click.echo(f"  pages      {url}/ (services), {url}/readyz, {url}/metrics")
+    explorer = f"{url}/ (services), " if settings.shows_explorer else ""
+    click.echo(f"  pages      {explorer}{url}/readyz, {url}/metrics")
     click.echo(f"  WebSocket  {url.replace('http', 'ws', 1)}/ws")
     click.echo(f"  state      {where}")
     example = _example(parts)

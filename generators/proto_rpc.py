@@ -51,6 +51,9 @@ class _Method:
     response: str
     callers: str
     options: tuple[str, ...]
+    streams: bool
+    answers: str  # what the handler's method is annotated with
+    call: str  # what the client's method returns
     doc: str
     client_doc: str
 
@@ -204,7 +207,7 @@ class _Plan:
             wanted.append(("runtime.rpc.service", "Violation"))
         if services:
             wanted += [("", "abc"), ("typing", "Any"), ("typing", "ClassVar"), ("runtime.rpc.context", "Context")]
-            wanted += [("runtime.rpc.service", name) for name in ("Call", "Callers", "Client", "Method", "Service")]
+            wanted += [("runtime.rpc.service", name) for name in ("Callers", "Client", "Method", "Service")]
         return {name: self._imports.name(package, name) for package, name in wanted}
 
     def _proto(self, full_name: str) -> str:
@@ -302,20 +305,31 @@ class _Plan:
             options.append("side_effects=False")
         if method.idempotent:
             options.append("idempotent=True")
+        if method.server_streaming:
+            options.append("server_streaming=True")
         if self._index.is_checked(method.request):
             options.append(f"check={self._check(method.request)}")
         raised = f"Raises {', '.join(errors)}." if errors else ""
         rules = " ".join(text for text in (_CALLERS[method.callers], raised) if text)
         deprecated = "Deprecated." if method.deprecated else ""
+        response = self._proto(method.response)
+        answers, call, how = response, self._imports.name("runtime.rpc.service", "Call"), ""
+        if method.server_streaming:
+            answers = f"{self._imports.name('collections.abc', 'AsyncIterator')}[{response}]"
+            call = self._imports.name("runtime.rpc.service", "Stream")
+            how = "Written as an async generator: `async def` with `yield`."
         return _Method(
             attribute=proto_names.method(method.name),
             constant=proto_names.constant(service.name, method.name),
             path=method.full_name,
             request=self._proto(method.request),
-            response=self._proto(method.response),
+            response=response,
             callers=method.callers.upper(),
             options=tuple(options),
-            doc=docstring(paragraphs(method.comment, deprecated, rules)),
+            streams=method.server_streaming,
+            answers=answers,
+            call=call,
+            doc=docstring(paragraphs(method.comment, deprecated, rules, how)),
             client_doc=docstring(paragraphs(method.comment, deprecated, raised)),
         )
 

@@ -42,11 +42,6 @@ def _check(schema: ir.Schema, diagnostics: Diagnostics) -> None:
             if proto_names.is_method(field.name):
                 text = f"field {field.name} hides the method of protobuf's messages of that name: rename it"
                 diagnostics.error(field.position, "bad-name", text)
-        for service in file.services:
-            for method in service.methods:
-                if method.server_streaming:
-                    text = f"method {method.name} returns a stream: server streaming is not supported yet"
-                    diagnostics.error(method.position, "unsupported", text)
 
 
 def _check_modules(

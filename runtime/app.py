@@ -9,6 +9,7 @@ from typing import Protocol
 from runtime.config import Settings
 from runtime.ids import IdGenerator
 from runtime.jobs import Job
+from runtime.push.hub import PushHub
 from runtime.rpc.context import Authenticator
 from runtime.rpc.service import Service
 from runtime.sql.database import Database
@@ -30,6 +31,7 @@ class Platform:
     ids: IdGenerator
     sessions: Sessions
     settings: Settings
+    push: PushHub
 
 
 @dataclass(frozen=True, slots=True)

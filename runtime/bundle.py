@@ -9,17 +9,20 @@ import asyncio
 import gc
 import resource
 import signal
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.app import App, Platform
 from runtime.config import Settings
-from runtime.jobs import running
+from runtime.ids import wall_clock_ms
+from runtime.jobs import Job, running
 from runtime.leases import leased_ids
 from runtime.logs import configure_logging
 from runtime.metrics import Metrics
+from runtime.push.hub import PushHub
+from runtime.rpc.attempts import Attempts
 from runtime.rpc.context import Identity
 from runtime.rpc.dispatcher import Dispatcher
 from runtime.rpc.server import Gateway
@@ -50,6 +53,8 @@ class Parts:
 
 
 _DESCRIPTORS = 65_536
+_HOUSEKEEPING_MS = 600_000
+_PUSH_POLL_MS = 100
 
 Build = Callable[[Platform], App]
 Announce = Callable[[str], None]
@@ -119,6 +124,7 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
         port=settings.port,
         allowed_origins=settings.origins,
         trusted_proxies=settings.trusted_proxies,
+        explorer=settings.shows_explorer,
         max_message_bytes=settings.max_message_bytes,
         default_timeout_ms=min(GatewaySettings.default_timeout_ms, settings.max_timeout_ms),
         max_timeout_ms=settings.max_timeout_ms,
@@ -158,23 +164,57 @@ async def _serve(settings: Settings, parts: Parts, build: Build, announce: Annou
         ids = await stack.enter_async_context(leased_ids(db))
         connections = Connections()
         limits = gateway_settings(settings)
-        app = build(Platform(db, ids, connections, settings))
+        hub = PushHub(db, poll_ms=_poll_ms(settings))
+        attempts = Attempts(db)
+        app = build(Platform(db, ids, connections, settings, hub))
         authenticator = app.authenticator or Anonymous()
         metrics = Metrics()
         db.observe(metrics.statement_finished)
         metrics.watch_cache(db.cache)
-        dispatcher = Dispatcher(app.services, authenticator, required=parts.services, settings=limits, metrics=metrics)
-        gateway = Gateway(dispatcher, limits, checks={"sql": db.ping}, connections=connections)
+        dispatcher = Dispatcher(
+            app.services,
+            authenticator,
+            required=parts.services,
+            settings=limits,
+            metrics=metrics,
+            attempts=attempts,
+        )
+        gateway = Gateway(dispatcher, limits, checks={"sql": db.ping}, connections=connections, hub=hub)
         address = await gateway.start()
         # What was made so far lives as long as the process: the collector need not look at it at every turn, nor turn
         # at every 700 objects, of which one call makes dozens.
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
-        await stack.enter_async_context(running(app.jobs))
+        await stack.enter_async_context(running((*app.jobs, *_housekeeping(settings, hub, attempts))))
+        await stack.enter_async_context(_watching(hub))
         stack.push_async_callback(gateway.drain)
         announce(address.url)
         await stop.wait()
+
+
+def _poll_ms(settings: Settings) -> int:
+    """How often to look for pushes of other processes, which an embedded database has none of."""
+    if settings.push_poll_ms is None:
+        return 0 if settings.is_embedded else _PUSH_POLL_MS
+    return settings.push_poll_ms
+
+
+def _housekeeping(settings: Settings, hub: PushHub, attempts: Attempts) -> list[Job]:
+    async def cut_pushes() -> None:
+        await hub.journal.cut(wall_clock_ms() - settings.push_keep_ms)
+
+    return [Job("cut pushes", _HOUSEKEEPING_MS, cut_pushes), Job("cut call results", _HOUSEKEEPING_MS, attempts.cut)]
+
+
+@asynccontextmanager
+async def _watching(hub: PushHub) -> AsyncGenerator[None]:
+    watch = asyncio.create_task(hub.watch(), name="push watch")
+    try:
+        yield
+    finally:
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
 
 
 async def _prepare(db: Database, settings: Settings, parts: Parts) -> None:

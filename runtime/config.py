@@ -19,6 +19,8 @@ from pydantic_settings import (
 
 from runtime.sql.urls import each
 
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
 
 class ConfigError(Exception):
     """A setting is wrong; the message is one line that names it."""
@@ -47,9 +49,20 @@ class Settings(BaseSettings):
     port: int = Field(default=8650, ge=0, le=65535, description="0 for a free one")
     origins: Names = Field(default=(), description="browser origins let in besides the server's own")
     trusted_proxies: Names = Field(default=(), description="addresses whose X-Forwarded-For is believed")
+    explorer: bool | None = Field(
+        default=None,
+        description="the page at / that calls methods; by default only on the embedded engine and a loopback address",
+    )
     max_message_bytes: int = Field(default=4 << 20, ge=1024, description="of one request or frame, after inflation")
     max_timeout_ms: int = Field(default=30_000, ge=1, description="of one call, whatever its client asks for")
     drain_timeout_ms: int = Field(default=10_000, ge=0, description="how long SIGTERM waits for calls under way")
+    push_poll_ms: int | None = Field(
+        default=None,
+        ge=0,
+        le=60_000,
+        description="between looks for pushes of other processes; 0 for none; by itself 100, embedded 0",
+    )
+    push_keep_ms: int = Field(default=7 * 86_400_000, ge=0, description="how long pushes are kept for those who resume")
     pool_size: int = Field(default=10, ge=1, le=1000, description="connections to the SQL server")
     connect_timeout_ms: int = Field(default=5_000, ge=1, description="to reach an engine")
     log_format: Literal["console", "json"] = Field(default="console", description="console or json")
@@ -85,6 +98,11 @@ class Settings(BaseSettings):
         if not self.sql_url.get_secret_value():
             return f"{self.state}/"
         return self.database_url.partition("///")[2] if self.is_embedded else "in the SQL server"
+
+    @property
+    def shows_explorer(self) -> bool:
+        """Whether this is development, unless the setting says it."""
+        return self.is_embedded and self.host in _LOOPBACK if self.explorer is None else self.explorer
 
     @property
     def is_embedded(self) -> bool:

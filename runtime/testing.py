@@ -14,6 +14,8 @@ from runtime import config, project
 from runtime.app import Platform
 from runtime.bundle import Anonymous, Build, gateway_settings
 from runtime.leases import leased_ids
+from runtime.push.hub import PushHub
+from runtime.rpc.attempts import Attempts
 from runtime.rpc.dispatcher import Dispatcher
 from runtime.rpc.transports.in_process import InProcessTransport
 from runtime.rpc.websocket import Connections
@@ -45,11 +47,15 @@ async def application(folder: Path, build: Build | None = None, url: str = MEMOR
     try:
         await create(db, parts.scripts(db.dialect.name))
         async with leased_ids(db) as ids:
-            platform = Platform(db, ids, Connections(), settings)
+            platform = Platform(db, ids, Connections(), settings, PushHub(db))
             app = make(platform)
             limits = gateway_settings(settings)
             dispatcher = Dispatcher(
-                app.services, app.authenticator or Anonymous(), required=parts.services, settings=limits
+                app.services,
+                app.authenticator or Anonymous(),
+                required=parts.services,
+                settings=limits,
+                attempts=Attempts(db),
             )
             yield Application(platform, dispatcher)
     finally:

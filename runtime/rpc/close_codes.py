@@ -13,6 +13,8 @@ again).
 | 4003 | HELLO_TIMEOUT     | yes       | no Hello came in time |
 | 4004 | PING_TIMEOUT      | yes       | no frame and no pong came in time |
 | 4005 | IDLE              | yes       | no call was made for the idle limit; connect when there is one |
+| 4006 | PUSHES_LOST       | yes       | pushes that this connection has not had are gone: the next Welcome says so |
+| 4007 | NO_PUSH_ACK       | yes       | pushes were sent and none was acknowledged for too long |
 | 4500 | SUBPROTOCOL       | no        | the client offered none of the server's subprotocols |
 | 4501 | BAD_FRAME         | no        | a message is no frame of the subprotocol, or breaks its rules |
 | 4502 | HELLO_EXPECTED    | no        | the first frame is no Hello |
@@ -34,6 +36,8 @@ class CloseCode(enum.IntEnum):
     HELLO_TIMEOUT = 4003
     PING_TIMEOUT = 4004
     IDLE = 4005
+    PUSHES_LOST = 4006
+    NO_PUSH_ACK = 4007
     SUBPROTOCOL = 4500
     BAD_FRAME = 4501
     HELLO_EXPECTED = 4502

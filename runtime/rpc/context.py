@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, cast
 
 import structlog
 from structlog.typing import FilteringBoundLogger
 
 from runtime.rpc.errors import Code, RpcError
+from runtime.rpc.metadata import CallMetadata, Metadata, ResponseMetadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,22 @@ class Context:
     device: str
     deadline: float
     call_id: str
+    metadata: CallMetadata = field(default_factory=CallMetadata, repr=False)
+
+    @property
+    def request_headers(self) -> Metadata:
+        """The headers of the HTTP request; none on the WebSocket, whose frames carry no metadata."""
+        return self.metadata.request
+
+    @property
+    def response_headers(self) -> ResponseMetadata:
+        """What goes before the answer. A stream's are sent with its first message: later ones are lost."""
+        return self.metadata.headers
+
+    @property
+    def response_trailers(self) -> ResponseMetadata:
+        """What goes after the answer."""
+        return self.metadata.trailers
 
     @property
     def log(self) -> FilteringBoundLogger:

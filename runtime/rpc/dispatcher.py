@@ -1,4 +1,4 @@
-"""From a method's path and a request's bytes to the answer's bytes or a coded error, the same for every transport."""
+"""From a method's path and a request's bytes to the answers' bytes or a coded error, the same for every transport."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import asyncio
 import inspect
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
@@ -16,14 +17,17 @@ from structlog.typing import FilteringBoundLogger
 
 from runtime.generated.rpc.sun.errors import BadRequest
 from runtime.metrics import Metrics
+from runtime.rpc.attempts import Attempts, attempt
 from runtime.rpc.bad_request import bad_request
 from runtime.rpc.codecs import Codec
 from runtime.rpc.context import Authenticator, Context, Identity
 from runtime.rpc.deadline import Deadline
 from runtime.rpc.errors import Code, DeclaredError, RpcError
+from runtime.rpc.metadata import CallMetadata
 from runtime.rpc.service import Callers, Method, Service
 from runtime.rpc.settings import GatewaySettings
-from runtime.sql.errors import Conflict, Unavailable
+from runtime.sql.errors import Conflict, SqlError, Unavailable
+from runtime.sql.waiting import uninterrupted
 
 UNKNOWN_METHOD = "unknown"
 """What logs and metrics call every method that does not exist, whatever the client called it."""
@@ -54,9 +58,25 @@ class Caller:
         return bool(self.token) and self.identity is None and self.checked_at > float("-inf")
 
 
+Send = Callable[[bytes], Awaitable[None]]
+"""Sends one message of a stream, and returns when there is room for the next. Raises RpcError when nobody is there."""
+
+
 class _Bound(NamedTuple):
     method: Method[Any, Any]
-    handler: Callable[[Any, Context], Awaitable[Message]]
+    handler: Callable[[Any, Context], Any]
+
+
+class _Call(NamedTuple):
+    path: str
+    codec: Codec
+    payload: bytes
+    caller: Caller
+    timeout_ms: int
+    call_id: str
+    metadata: CallMetadata
+    key: str = ""
+    received: Callable[[], object] | None = None
 
 
 class Dispatcher:
@@ -64,7 +84,7 @@ class Dispatcher:
 
     `required` are the service bases of the schema; one without an instance is refused, as are two instances of one
     service and a handler that is no coroutine function. Raises BindingError with all of it. Without an authenticator no
-    token is known.
+    token is known; without `attempts`, keys of calls mean nothing.
     """
 
     def __init__(
@@ -75,13 +95,16 @@ class Dispatcher:
         required: Iterable[type[Service]] = (),
         settings: GatewaySettings | None = None,
         metrics: Metrics | None = None,
+        attempts: Attempts | None = None,
     ) -> None:
         limits = settings or GatewaySettings()
         self.metrics = metrics or Metrics()
         self._bound = _bind(services, required)
         self._authenticator = authenticator
+        self._attempts = attempts
         self._default_timeout_ms = limits.default_timeout_ms
         self._max_timeout_ms = limits.max_timeout_ms
+        self._max_stream_ms = limits.max_stream_ms
         self._max_calls = limits.max_calls
         self._identity_max_age_s = limits.identity_max_age_ms / 1000
         self._in_flight = 0
@@ -93,8 +116,10 @@ class Dispatcher:
         """Every method served, by path."""
         return {path: bound.method for path, bound in self._bound.items()}
 
-    def serves(self, path: str) -> bool:
-        return path in self._bound
+    def method(self, path: str) -> Method[Any, Any] | None:
+        """The method at this path, None when none is served there."""
+        bound = self._bound.get(path)
+        return bound.method if bound is not None else None
 
     async def identify(self, caller: Caller) -> Identity | None:
         """Who the caller's token belongs to, asked again when the last answer is older than `identity_max_age_ms`.
@@ -107,12 +132,47 @@ class Dispatcher:
             raise self._coded(failure, "authenticate", None) from failure
 
     async def call(
-        self, path: str, codec: Codec, payload: bytes, caller: Caller, timeout_ms: int = 0, call_id: str = ""
+        self,
+        path: str,
+        codec: Codec,
+        payload: bytes,
+        caller: Caller,
+        timeout_ms: int = 0,
+        call_id: str = "",
+        metadata: CallMetadata | None = None,
+        key: str = "",
+        received: Callable[[], object] | None = None,
     ) -> bytes:
         """The encoded answer. `timeout_ms` 0 stands for the server's default; longer ones than its maximum are cut.
 
-        Raises RpcError for everything that goes wrong; asyncio.CancelledError only when the calling task is cancelled.
+        A `key` makes a call with side effects safe to repeat (see `attempts`); `received` is called once its first
+        attempt is noted. Raises RpcError for everything that goes wrong; asyncio.CancelledError only when the calling
+        task is cancelled.
         """
+        return await self._run(
+            _Call(path, codec, payload, caller, timeout_ms, call_id, metadata or CallMetadata(), key, received), None
+        )
+
+    async def stream(
+        self,
+        path: str,
+        codec: Codec,
+        payload: bytes,
+        caller: Caller,
+        send: Send,
+        timeout_ms: int = 0,
+        call_id: str = "",
+        metadata: CallMetadata | None = None,
+    ) -> None:
+        """Sends the encoded messages one by one; the handler goes on when `send` returns.
+
+        However it ends, the handler's generator is closed. Raises as `call` does, also after messages were sent.
+        """
+        await self._run(_Call(path, codec, payload, caller, timeout_ms, call_id, metadata or CallMetadata()), send)
+
+    async def _run(self, call: _Call, send: Send | None) -> bytes:
+        """The encoded answer; none when the messages go to `send`."""
+        path, caller = call.path, call.caller
         loop = asyncio.get_running_loop()
         # Not the loop's clock, which stands still for a turn of the loop and tells milliseconds only on uvloop.
         began = time.perf_counter()
@@ -123,13 +183,20 @@ class Dispatcher:
         try:
             if bound is None:
                 raise RpcError(Code.UNIMPLEMENTED, "this server has no such method")
+            if bound.method.server_streaming and send is None:
+                raise RpcError(Code.UNIMPLEMENTED, "the method answers with a stream: call it over HTTP")
+            if send is not None and not bound.method.server_streaming:
+                raise RpcError(Code.UNIMPLEMENTED, "the method answers with one message, not with a stream")
             if self._in_flight > self._max_calls:
                 raise RpcError(Code.UNAVAILABLE, "the server is busy; try again")
-            deadline = loop.time() + min(timeout_ms or self._default_timeout_ms, self._max_timeout_ms) / 1000
+            deadline = loop.time() + self._limit_ms(call.timeout_ms, send is not None) / 1000
             task = cast("asyncio.Task[object]", asyncio.current_task())
             watch = Deadline(loop, task, deadline)
             try:
-                return await self._answer(bound, codec, payload, caller, deadline, call_id)
+                if send is None:
+                    return await self._answer(bound, call, deadline)
+                await self._send_all(bound, call, deadline, send)
+                return b""
             except asyncio.CancelledError as failure:
                 if watch.close():
                     raise RpcError(Code.DEADLINE_EXCEEDED, "the time limit of the call is over") from failure
@@ -160,13 +227,63 @@ class Dispatcher:
                 ms=round(seconds * 1000, 2),
                 user_id=identity.user_id if identity is not None else None,
                 transport=caller.transport,
-                call_id=call_id,
+                call_id=call.call_id,
             )
 
-    async def _answer(
-        self, bound: _Bound, codec: Codec, payload: bytes, caller: Caller, deadline: float, call_id: str
+    def _limit_ms(self, asked_ms: int, streams: bool) -> int:
+        if streams:
+            return min(asked_ms or self._max_stream_ms, self._max_stream_ms)
+        return min(asked_ms or self._default_timeout_ms, self._max_timeout_ms)
+
+    async def _answer(self, bound: _Bound, call: _Call, deadline: float) -> bytes:
+        request, context = await self._admit(bound.method, call, deadline)
+        if call.key and self._attempts is not None and bound.method.side_effects and not bound.method.idempotent:
+            return await self._attempt(self._attempts, bound, call, request, context)
+        return _encoded(bound.method, call.codec, await bound.handler(request, context))
+
+    async def _attempt(
+        self, attempts: Attempts, bound: _Bound, call: _Call, request: Message, context: Context
     ) -> bytes:
-        method, handler = bound
+        """The answer of this attempt, or of the one that was first."""
+        method = bound.method
+        scope = context.identity.user_id if context.identity is not None else 0
+        this = attempt(scope, call.key, method.path, request)
+        remaining_s = context.deadline - asyncio.get_running_loop().time()
+        first = await attempts.begin(this, max(0, round(remaining_s * 1000)))
+        if first is not None:
+            return call.codec.encode(method.response.FromString(first))
+        if call.received is not None:
+            call.received()
+        try:
+            answer = await bound.handler(request, context)
+            encoded = _encoded(method, call.codec, answer)
+        except BaseException as failure:
+            undone = RpcError(Code.ABORTED, "") if isinstance(failure, Conflict) else None
+            error = failure if isinstance(failure, RpcError) else undone
+            await self._noted(attempts.fail(this, error), method)
+            raise
+        await self._noted(attempts.succeed(this, cast(Message, answer).SerializeToString()), method)
+        return encoded
+
+    async def _noted(self, noting: Coroutine[Any, Any, None], method: Method[Any, Any]) -> None:
+        """Notes how an attempt ended, also when its caller is gone. A failure concerns later attempts, not this one."""
+        try:
+            await uninterrupted(noting)
+        except SqlError as error:
+            self._log.warning("the end of an attempt can't be noted", method=method.path, error=str(error))
+
+    async def _send_all(self, bound: _Bound, call: _Call, deadline: float, send: Send) -> None:
+        request, context = await self._admit(bound.method, call, deadline)
+        async with aclosing(bound.handler(request, context)) as messages:
+            async for message in messages:
+                # A session that has ended ends what it listens to, though the call began before.
+                if context.identity is not None and await self._identity(call.caller) is None:
+                    raise RpcError(Code.UNAUTHENTICATED, "the session has ended")
+                await send(_encoded(bound.method, call.codec, message))
+
+    async def _admit(self, method: Method[Any, Any], call: _Call, deadline: float) -> tuple[Message, Context]:
+        """The request and its context, once the caller may call and the request keeps its rules."""
+        caller = call.caller
         identity = await self._identity(caller) if caller.token else None
         if method.callers is not Callers.ANYONE:
             if identity is None:
@@ -174,18 +291,13 @@ class Dispatcher:
                 raise RpcError(Code.UNAUTHENTICATED, reason)
             if method.callers is Callers.ADMIN and not identity.is_admin:
                 raise RpcError(Code.PERMISSION_DENIED, "only for administrators")
-        request = codec.decode(method.request, payload)
+        request = call.codec.decode(method.request, call.payload)
         if method.check is not None:
             violations = method.check(request)
             if violations:
                 raise bad_request(violations)
-        context = Context(method.path, identity, caller.address, caller.device, deadline, call_id)
-        response = await handler(request, context)
-        if not isinstance(response, method.response):
-            raise TypeError(
-                f"{method.path}: the handler returned {type(response).__name__}, not {method.response.__name__}"
-            )
-        return codec.encode(response)
+        context = Context(method.path, identity, caller.address, caller.device, deadline, call.call_id, call.metadata)
+        return request, context
 
     async def _identity(self, caller: Caller) -> Identity | None:
         now = asyncio.get_running_loop().time()
@@ -214,6 +326,12 @@ class Dispatcher:
         return RpcError(Code.INTERNAL, f"internal error {error_id}")
 
 
+def _encoded(method: Method[Any, Any], codec: Codec, answer: object) -> bytes:
+    if not isinstance(answer, method.response):
+        raise TypeError(f"{method.path}: the handler gave {type(answer).__name__}, not {method.response.__name__}")
+    return codec.encode(cast(Message, answer))
+
+
 def _bind(services: Sequence[Service], required: Iterable[type[Service]]) -> dict[str, _Bound]:
     problems: list[str] = []
     bound: dict[str, _Bound] = {}
@@ -227,8 +345,11 @@ def _bind(services: Sequence[Service], required: Iterable[type[Service]]) -> dic
             continue
         for method in service.methods:
             handler = getattr(service, method.attribute)
-            if not inspect.iscoroutinefunction(handler):
-                problems.append(f"{type(service).__qualname__}.{method.attribute}: must be an async method")
+            name = f"{type(service).__qualname__}.{method.attribute}"
+            if method.server_streaming and not inspect.isasyncgenfunction(handler):
+                problems.append(f"{name}: must be an async generator: an async method that yields")
+            if not method.server_streaming and not inspect.iscoroutinefunction(handler):
+                problems.append(f"{name}: must be an async method")
             bound[method.path] = _Bound(method, handler)
     problems.extend(f"{base.service_name}: no handler" for base in required if base.service_name not in by_name)
     if problems:

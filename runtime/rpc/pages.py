@@ -1,4 +1,4 @@
-"""The gateway's pages for operators and newcomers: /healthz, /readyz, /metrics and a list of the services at /."""
+"""The gateway's pages for operators: /healthz, /readyz and /metrics."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import structlog
 from tornado.web import RequestHandler
 
 from runtime.metrics import CONTENT_TYPE, Metrics
-from runtime.rpc.service import Callers, Method
 
 Check = Callable[[], Awaitable[object]]
 """Returns when the thing it checks is well, raises when it is not."""
@@ -20,7 +19,9 @@ _CHECK_TIMEOUT_S = 2.0
 _log = structlog.get_logger()
 
 
-class _Page(RequestHandler):
+class Page(RequestHandler):
+    """A page that is made anew for each request."""
+
     def text(self, body: str | bytes, content_type: str = "text/plain; charset=utf-8", status: int = 200) -> None:
         self.set_status(status)
         self.set_header("Content-Type", content_type)
@@ -28,14 +29,14 @@ class _Page(RequestHandler):
         cast(Any, self).finish(body)
 
 
-class Health(_Page):
+class Health(Page):
     """The process is alive."""
 
     def get(self) -> None:
         self.text("ok\n")
 
 
-class Readiness(_Page):
+class Readiness(Page):
     """Traffic may be sent here: the gateway doesn't drain, and every check passes. Names the checks that don't."""
 
     def initialize(self, checks: Mapping[str, Check], draining: Callable[[], bool]) -> None:
@@ -54,7 +55,7 @@ class Readiness(_Page):
             self.text("ready\n")
 
 
-class MetricsPage(_Page):
+class MetricsPage(Page):
     """What Prometheus scrapes."""
 
     def initialize(self, metrics: Metrics) -> None:
@@ -62,38 +63,6 @@ class MetricsPage(_Page):
 
     def get(self) -> None:
         self.text(self._metrics.render(), CONTENT_TYPE)
-
-
-class Index(_Page):
-    """The services, and how to call them."""
-
-    def initialize(self, methods: Mapping[str, Method[Any, Any]]) -> None:
-        self._methods = methods
-
-    def get(self) -> None:
-        self.text(index_text(self._methods, f"{self.request.protocol}://{self.request.host}"))
-
-
-def index_text(methods: Mapping[str, Method[Any, Any]], url: str) -> str:
-    """The text of the page at /."""
-    lines = ["A Sun gateway. Calls speak the Connect protocol:", ""]
-    # One that works without a token, where there is one.
-    example = min(
-        methods, key=lambda path: (methods[path].callers is not Callers.ANYONE, path), default="Service/Method"
-    )
-    lines += [f"  curl -H 'Content-Type: application/json' -d '{{}}' {url}/{example}", ""]
-    lines += ["and the WebSocket at /ws the same methods in the subprotocols sun.v1+proto and sun.v1+json.", ""]
-    service = ""
-    for path in sorted(methods):
-        method = methods[path]
-        name, _, short = path.partition("/")
-        if name != service:
-            service = name
-            lines.append(service)
-        request = method.request.DESCRIPTOR.name
-        response = method.response.DESCRIPTOR.name
-        lines.append(f"  {short}({request}) -> {response}  [{method.callers.value}]")
-    return "\n".join(lines) + "\n"
 
 
 async def _failed(name: str, check: Check) -> str | None:

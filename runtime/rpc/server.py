@@ -14,10 +14,12 @@ from tornado.iostream import IOStream
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
+from runtime.push.hub import PushHub
 from runtime.rpc.close_codes import CloseCode
-from runtime.rpc.connect_http import DISCARD_FACTOR, ConnectServer
+from runtime.rpc.connect_http import DISCARD_FACTOR, MAX_HEAD_BYTES, ConnectServer
 from runtime.rpc.dispatcher import Dispatcher
-from runtime.rpc.pages import Check, Health, Index, MetricsPage, Readiness
+from runtime.rpc.explorer import explorer_pages
+from runtime.rpc.pages import Check, Health, MetricsPage, Readiness
 from runtime.rpc.settings import GatewaySettings
 from runtime.rpc.websocket import Connections, Socket
 
@@ -67,7 +69,7 @@ class Gateway:
     """Serves a dispatcher until it is drained. Belongs to one event loop.
 
     `checks` must pass for /readyz: a name and a coroutine function that raises when the thing isn't well.
-    `connections` is handed in when handlers share it.
+    `connections` and the `hub` of pushes are handed in, since handlers share them; without a hub there are no pushes.
     """
 
     def __init__(
@@ -76,19 +78,26 @@ class Gateway:
         settings: GatewaySettings,
         checks: Mapping[str, Check] | None = None,
         connections: Connections | None = None,
+        hub: PushHub | None = None,
     ) -> None:
         self._settings = settings
         self._connections = Connections() if connections is None else connections
         self._draining = False
         self._sweeper: asyncio.Task[None] | None = None
-        sockets: dict[str, object] = {"dispatcher": dispatcher, "settings": settings, "connections": self._connections}
+        sockets: dict[str, object] = {
+            "dispatcher": dispatcher,
+            "settings": settings,
+            "connections": self._connections,
+            "hub": hub,
+        }
         pages: dict[str, tuple[type[RequestHandler], dict[str, object]]] = {
-            "/": (Index, {"methods": dispatcher.methods}),
             "/healthz": (Health, {}),
             "/readyz": (Readiness, {"checks": checks or {}, "draining": lambda: self._draining}),
             "/metrics": (MetricsPage, {"metrics": dispatcher.metrics}),
             "/ws": (Socket, sockets),
         }
+        if settings.explorer:
+            pages |= explorer_pages(dispatcher.methods)
         application = Application(
             [(path, handler, arguments) for path, (handler, arguments) in pages.items()],
             log_function=_quiet,
@@ -97,6 +106,7 @@ class Gateway:
         self._http = _Server(
             self._connect,
             idle_connection_timeout=settings.http_idle_ms / 1000,
+            max_header_size=MAX_HEAD_BYTES,
             max_body_size=settings.max_message_bytes * DISCARD_FACTOR,
         )
 
@@ -147,6 +157,7 @@ class Gateway:
     async def _sweep(self) -> None:
         settings = self._settings
         limits = [settings.ping_interval_ms, settings.ping_timeout_ms, settings.body_timeout_ms]
+        limits.append(settings.unread_timeout_ms)
         if settings.socket_idle_ms:
             limits.append(settings.socket_idle_ms)
         period_s = max(min(limits) / 4000, 0.01)

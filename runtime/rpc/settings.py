@@ -22,6 +22,9 @@ class GatewaySettings:
     trusted_proxies: tuple[str, ...] = ()
     """Addresses whose X-Forwarded-For is believed."""
 
+    explorer: bool = False
+    """Whether there is a page at / that lists the services and calls them."""
+
     max_message_bytes: int = 4 * MIB
     """The largest request, counted after inflation."""
     gzip_min_bytes: int = KIB
@@ -30,12 +33,14 @@ class GatewaySettings:
     """The time limit of a call whose client sets none."""
     max_timeout_ms: int = 300_000
     """Longer time limits of clients are cut to this."""
+    max_stream_ms: int = 3_600_000
+    """A call that answers with a stream ends after this, or after its client's own time limit where that is shorter."""
     max_calls: int = 5_000
     """Calls in flight in the process; more are answered `unavailable`."""
     max_connection_calls: int = 256
     """Calls in flight on one socket; more are answered `resource_exhausted`."""
     identity_max_age_ms: int = 30_000
-    """A socket's identity older than this is asked for again at the next call."""
+    """The identity of a socket or a stream that is older than this is asked for again at the next call or message."""
 
     max_connections: int = 20_000
     """Open sockets; more get HTTP 503 at the handshake."""
@@ -48,10 +53,16 @@ class GatewaySettings:
     """A socket silent for this long after a ping is closed."""
     socket_idle_ms: int = 0
     """A socket without a call for this long is closed; 0 for never."""
+    push_ack_timeout_ms: int = 60_000
+    """A socket that was sent pushes and has acknowledged none for this long is closed; it may come back and resume."""
+    compress_sockets: bool = False
+    """Offer permessage-deflate: less traffic for more CPU and some 300 KB of memory a connection."""
     http_idle_ms: int = 75_000
     """A kept-alive HTTP connection is closed after this long without a request."""
     body_timeout_ms: int = 30_000
     """A request body must have arrived within this."""
+    unread_timeout_ms: int = 60_000
+    """An HTTP answer, or one message of a stream, must have been taken within this, or the connection is closed."""
 
     drain_timeout_ms: int = 10_000
     """Calls in flight may go on for this long while the gateway drains."""

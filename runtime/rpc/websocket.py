@@ -8,19 +8,22 @@ from __future__ import annotations
 import asyncio
 import functools
 import secrets
-import struct
 from collections.abc import Awaitable
 from contextvars import ContextVar
 from typing import Any, cast
 
 import structlog
-from tornado.iostream import StreamClosedError
+from tornado.iostream import IOStream, StreamClosedError
 from tornado.websocket import WebSocketHandler
 
+from runtime.push.hub import Feed, PushHub, Welcomed
 from runtime.rpc.close_codes import CloseCode
-from runtime.rpc.connect_http import client_address, origin_allowed
+from runtime.rpc.connect_http import client_address
+from runtime.rpc.cors import origin_allowed
 from runtime.rpc.dispatcher import Caller, Dispatcher
 from runtime.rpc.errors import Code, RpcError
+from runtime.rpc.metadata import CallMetadata, Metadata
+from runtime.rpc.push_frames import PushMessage, message_frame
 from runtime.rpc.settings import GatewaySettings
 from runtime.rpc.wire import (
     FRAME_OVERHEAD_BYTES,
@@ -31,14 +34,17 @@ from runtime.rpc.wire import (
     Cancel,
     Goodbye,
     Hello,
+    PushAck,
+    Received,
     Reply,
     Welcome,
     Wire,
 )
+from runtime.sql.errors import SqlError
 
-_TEXT = 0x81
-_BINARY = 0x82
-"""First byte of a whole message (RFC 6455, section 5.2): FIN and the opcode."""
+_MAX_HEADERS = 64
+_MAX_HEADER_CHARS = 4096
+"""How many headers a call may have, and how long their names and values may be together."""
 
 # The task of a socket's call, known to every task that the call starts: a transaction's end, for one, runs in its own.
 _call_task: ContextVar[asyncio.Task[Any] | None] = ContextVar("call_task", default=None)
@@ -52,6 +58,7 @@ class Connections:
     def __init__(self) -> None:
         self._open: set[Socket] = set()
         self._by_session: dict[int, set[Socket]] = {}
+        self._detached: set[asyncio.Task[None]] = set()
 
     @property
     def count(self) -> int:
@@ -67,8 +74,13 @@ class Connections:
 
     @property
     def calls(self) -> int:
-        """Calls in flight on all sockets."""
-        return sum(socket.calls for socket in self._open)
+        """Calls in flight on all sockets, and those that outlived theirs."""
+        return sum(socket.calls for socket in self._open) + len(self._detached)
+
+    def detach(self, task: asyncio.Task[None]) -> None:
+        """This call runs to its end without its socket: another attempt will ask for its result."""
+        self._detached.add(task)
+        task.add_done_callback(self._detached.discard)
 
     def say_goodbye(self, reason: str) -> None:
         """Tells every client that the server is about to close."""
@@ -79,6 +91,8 @@ class Connections:
         """Ends every call in flight with `unavailable`."""
         for socket in [*self._open]:
             socket.cancel_calls(_GOING_AWAY)
+        for task in [*self._detached]:
+            task.cancel()
 
     def close_all(self, code: CloseCode, reason: str) -> None:
         for socket in [*self._open]:
@@ -112,18 +126,29 @@ class Connections:
 class Socket(WebSocketHandler):
     """One connection. Its state has one owner, the event loop's thread."""
 
-    def initialize(self, dispatcher: Dispatcher, settings: GatewaySettings, connections: Connections) -> None:
+    def initialize(
+        self,
+        dispatcher: Dispatcher,
+        settings: GatewaySettings,
+        connections: Connections,
+        hub: PushHub | None = None,
+    ) -> None:
         self._dispatcher = dispatcher
         self._limits = settings
         self._connections = connections
+        self._hub = hub
+        self._feed: Feed | None = None
         self._wire: Wire | None = None
         self._caller: Caller | None = None
         self._session_id: int | None = None
         self._calls: dict[str, asyncio.Task[None]] = {}
+        self._keyed: set[str] = set()
         self._given_up: set[asyncio.Task[None]] = set()
         self._hello_timer: asyncio.TimerHandle | None = None
         self._outbox: list[bytes] = []
         self._unsent = 0
+        self._deflates = False
+        self._drained: asyncio.Future[None] | None = None
         self._ended = False
         self._end_after: asyncio.Task[None] | None = None
         self._pinged = False
@@ -145,6 +170,9 @@ class Socket(WebSocketHandler):
     def check_origin(self, origin: str) -> bool:
         return origin_allowed(origin, self.request.headers.get("Host", ""), self._limits.allowed_origins)
 
+    def get_compression_options(self) -> dict[str, Any] | None:
+        return {} if self._limits.compress_sockets else None
+
     def select_subprotocol(self, subprotocols: list[str]) -> str | None:
         return next((name for name in subprotocols if name in WIRES), None)
 
@@ -164,7 +192,7 @@ class Socket(WebSocketHandler):
             self.end(CloseCode.SUBPROTOCOL, f"offer one of {', '.join(WIRES)}")
             return
         self._wire = WIRES[name]
-        self._first_byte = _BINARY if self._wire.binary else _TEXT
+        self._deflates = cast(Any, self.ws_connection)._compressor is not None
         self._hello_timer = loop.call_later(
             self._limits.hello_timeout_ms / 1000, self.end, CloseCode.HELLO_TIMEOUT, "no hello came in time"
         )
@@ -183,6 +211,8 @@ class Socket(WebSocketHandler):
                 self._start(frame)
             elif isinstance(frame, Cancel):
                 self._cancel(frame.id)
+            elif isinstance(frame, PushAck):
+                self._acknowledged(frame.counter)
             else:
                 return self._hello(wire, frame)
         except BadFrame as error:
@@ -218,6 +248,19 @@ class Socket(WebSocketHandler):
         if hello.token and identity is None:
             self.end(CloseCode.UNAUTHENTICATED, "the session is unknown or has ended; sign in again")
             return
+        begins = Welcomed(0, 0, False)
+        if identity is not None and self._hub is not None:
+            try:
+                self._feed, begins = await self._hub.attach(self, identity.user_id, hello.resume)
+            except SqlError:
+                self.end(CloseCode.UNAVAILABLE, "pushes can't be read now")
+                return
+            if self._ended:
+                self._feed.close()
+                return
+        if self._caller is not None:  # two hellos at once
+            self.end(CloseCode.BAD_FRAME, "a second hello")
+            return
         self._caller = caller
         if self._hello_timer is not None:
             self._hello_timer.cancel()
@@ -225,7 +268,10 @@ class Socket(WebSocketHandler):
             self._session_id = identity.session_id
             self._connections.signed_in(self, identity.session_id)
         user_id = identity.user_id if identity is not None else 0
-        self._send(wire.to_client(Welcome(secrets.token_hex(8), user_id, self._limits.max_message_bytes)))
+        welcome = Welcome(secrets.token_hex(8), user_id, self._limits.max_message_bytes, *begins)
+        self._send(wire.to_client(welcome))
+        if self._feed is not None:
+            self._feed.open()
 
     def _start(self, call: Call) -> None:
         if self._caller is None:
@@ -241,8 +287,15 @@ class Socket(WebSocketHandler):
         elif len(call.request) > self._limits.max_message_bytes:
             limit = self._limits.max_message_bytes
             self._fail(call.id, RpcError(Code.RESOURCE_EXHAUSTED, f"the request is larger than {limit} bytes"))
+        elif (
+            len(call.headers) > _MAX_HEADERS
+            or sum(map(len, (*call.headers, *call.headers.values()))) > _MAX_HEADER_CHARS
+        ):
+            self._fail(call.id, RpcError(Code.RESOURCE_EXHAUSTED, "the call has too many or too long headers"))
         else:
             self._called_at = self._heard_at
+            if call.key:
+                self._keyed.add(call.id)
             self._calls[call.id] = asyncio.get_running_loop().create_task(self._run(call, self._caller))
 
     def _cancel(self, call_id: str) -> None:
@@ -258,7 +311,15 @@ class Socket(WebSocketHandler):
         _call_task.set(current)
         try:
             response = await self._dispatcher.call(
-                call.method, wire.codec, call.request, caller, timeout_ms=call.timeout_ms, call_id=call.id
+                call.method,
+                wire.codec,
+                call.request,
+                caller,
+                timeout_ms=call.timeout_ms,
+                call_id=call.id,
+                metadata=CallMetadata(Metadata(call.headers.items())) if call.headers else None,
+                key=call.key,
+                received=functools.partial(self._received, call.id),
             )
             reply = Reply(call.id, response, None)
         except RpcError as error:
@@ -269,9 +330,43 @@ class Socket(WebSocketHandler):
         # A call that was given up has had its reply, and its id may be in use again.
         if self._calls.get(call.id) is current:
             del self._calls[call.id]
+            self._keyed.discard(call.id)
             self._send(wire.to_client(reply))
         if caller.refused or self._end_after is current:
             self.end(CloseCode.SESSION_ENDED, "the session has ended")
+
+    def _received(self, call_id: str) -> None:
+        self._send(cast(Wire, self._wire).to_client(Received(call_id)))
+
+    def _acknowledged(self, counter: int) -> None:
+        if self._caller is None:
+            self.end(CloseCode.HELLO_EXPECTED, "the first frame must be a hello")
+        elif self._feed is None or not self._feed.acknowledge(counter, self._heard_at):
+            self.end(CloseCode.BAD_FRAME, "a push was acknowledged that was never sent")
+
+    # What the hub does: see `runtime.push.hub.Sink`.
+
+    def push(self, message: PushMessage, counter: int) -> None:
+        if self._ended:
+            return
+        wire = cast(Wire, self._wire)
+        if self._unsent > self._limits.send_buffer_bytes:
+            self.end(CloseCode.SLOW_READER, "the reader is too slow; resume")
+        elif self._deflates:
+            self._deflate(message.body(wire, counter))
+        elif self._outbox:
+            self._outbox.append(message.frame(wire, counter))  # what was said before goes before
+        else:
+            self._transmit(message.frame(wire, counter))
+
+    async def room(self) -> None:
+        while self._unsent > self._limits.send_buffer_bytes // 2 and not self._ended:
+            if self._drained is None:
+                self._drained = self._loop.create_future()
+            await asyncio.shield(self._drained)
+
+    def lost(self) -> None:
+        self.end(CloseCode.PUSHES_LOST, "pushes are gone; fetch anew")
 
     # What goes out.
 
@@ -284,29 +379,62 @@ class Socket(WebSocketHandler):
         if self._unsent > self._limits.send_buffer_bytes:
             self.end(CloseCode.SLOW_READER, "the reader is too slow; resume")
             return
+        if self._deflates:
+            self._deflate(payload)
+            return
         if not self._outbox:
             self._loop.call_soon(self._flush)
-        self._outbox.append(message_frame(self._first_byte, payload))
+        self._outbox.append(message_frame(cast(Wire, self._wire).binary, payload))
 
     def _flush(self) -> None:
         """Writes what one turn of the event loop has gathered: calls that end together share a system call."""
-        connection: Any = self.ws_connection
-        if not self._outbox or connection is None or connection.is_closing():
-            self._outbox.clear()
+        if not self._outbox:
             return
         data = self._outbox[0] if len(self._outbox) == 1 else b"".join(self._outbox)
         self._outbox.clear()
-        # Not write_message: it wraps every write into a task, to change the type of an exception.
+        self._transmit(data)
+
+    def _transmit(self, data: bytes) -> None:
+        """Gives whole frames to the kernel, and to tornado's stream what the kernel does not take now.
+
+        Not write_message: it frames the message for each socket anew, and wraps every write into a task.
+        """
+        connection: Any = self.ws_connection
+        if connection is None or connection.is_closing():
+            return
+        stream = connection.stream
+        rest: bytes | memoryview = data
+        if type(stream) is IOStream and not stream.writing() and stream.socket is not None:
+            try:
+                sent = stream.socket.send(data)
+            except OSError:  # not now, or not any more: the stream finds out
+                sent = 0
+            if sent == len(data):
+                return
+            rest = memoryview(data)[sent:]
         try:
-            written = connection.stream.write(data)
+            self._count(stream.write(rest), len(rest))
         except StreamClosedError:
             return
+
+    def _deflate(self, payload: bytes) -> None:
+        """Sends a message through tornado, which compresses it for this connection."""
+        self._count(self.write_message(payload, binary=cast(Wire, self._wire).binary), len(payload))
+
+    def _count(self, written: asyncio.Future[None], size: int) -> None:
         if not written.done():
-            self._unsent += len(data)
-            written.add_done_callback(functools.partial(self._written, len(data)))
+            self._unsent += size
+            written.add_done_callback(functools.partial(self._written, size))
 
     def _written(self, size: int, written: asyncio.Future[None]) -> None:
         self._unsent -= size
+        if written.cancelled() or written.exception() is not None or not self._unsent:
+            self._release()
+
+    def _release(self) -> None:
+        drained, self._drained = self._drained, None
+        if drained is not None and not drained.done():
+            drained.set_result(None)
 
     def say_goodbye(self, reason: str) -> None:
         if self._caller is not None and not self._ended:
@@ -320,6 +448,7 @@ class Socket(WebSocketHandler):
             return
         self._flush()
         self._ended = True
+        self._release()
         self._stop()
         self._dispatcher.metrics.closes.labels(code.name).inc()
         structlog.get_logger().info("socket closed", close=code.name, reason=reason)
@@ -348,10 +477,16 @@ class Socket(WebSocketHandler):
     def sweep(self, now: float) -> None:
         if self._ended:
             return
-        limits = self._limits
+        limits, feed = self._limits, self._feed
         silent_ms = (now - self._heard_at) * 1000
         if self._pinged and silent_ms > limits.ping_interval_ms + limits.ping_timeout_ms:
             self.end(CloseCode.PING_TIMEOUT, "no answer to a ping")
+        elif (
+            feed is not None
+            and feed.waiting_since is not None
+            and (now - feed.waiting_since) * 1000 > limits.push_ack_timeout_ms
+        ):
+            self.end(CloseCode.NO_PUSH_ACK, "no push was acknowledged for too long; resume")
         elif limits.socket_idle_ms and not self._calls and (now - self._called_at) * 1000 > limits.socket_idle_ms:
             self.end(CloseCode.IDLE, "no call for too long")
         elif not self._pinged and silent_ms > limits.ping_interval_ms:
@@ -360,6 +495,7 @@ class Socket(WebSocketHandler):
 
     def _give_up(self, call_id: str, error: RpcError) -> None:
         task = self._calls.pop(call_id)
+        self._keyed.discard(call_id)
         # The loop holds tasks weakly, and this one's handler may still have something to clean up.
         self._given_up.add(task)
         task.add_done_callback(self._given_up.discard)
@@ -369,25 +505,20 @@ class Socket(WebSocketHandler):
     def _stop(self) -> None:
         if self._hello_timer is not None:
             self._hello_timer.cancel()
+        if self._feed is not None:
+            self._feed.close()
         current = asyncio.current_task()
-        for task in self._calls.values():
-            if task is not current:
+        for call_id, task in self._calls.items():
+            if call_id in self._keyed:
+                self._connections.detach(task)
+            elif task is not current:
                 self._given_up.add(task)
                 task.add_done_callback(self._given_up.discard)
                 task.cancel()
         self._calls.clear()
+        self._keyed.clear()
 
     def _address(self) -> str:
         connection = cast(Any, self.request.connection)
         peer: str = connection.context.remote_ip
         return client_address(peer, self.request.headers.get("X-Forwarded-For", ""), self._limits.trusted_proxies)
-
-
-def message_frame(first_byte: int, payload: bytes) -> bytes:
-    """A whole unmasked message as a server sends it (RFC 6455, section 5.2)."""
-    size = len(payload)
-    if size < 126:
-        return bytes((first_byte, size)) + payload
-    if size < 1 << 16:
-        return struct.pack("!BBH", first_byte, 126, size) + payload
-    return struct.pack("!BBQ", first_byte, 127, size) + payload

@@ -35,9 +35,16 @@ service Service {
 """
 )
 
+STREAMED = CALLS.replace(
+    "service Other {",
+    """service Other {
+  rpc Watch(PutRequest) returns (stream PutResponse) { option (sun.method).callers = CALLERS_USER; }""",
+)
+
 USE = """
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import assert_type
 
 from google.protobuf.descriptor_pb2 import FieldOptions
@@ -55,12 +62,19 @@ class Whole(Other):
     async def put(self, request: PutRequest, ctx: Context) -> PutResponse:
         return PutResponse(name=request.name)
 
+    async def watch(self, request: PutRequest, ctx: Context) -> AsyncIterator[PutResponse]:
+        ctx.response_headers.set("acme-shard", ctx.request_headers.get("acme-shard") or "0")
+        yield PutResponse(name=request.name)
+
 
 class Nothing(Other):
     pass
 
 
 class Wrong(Other):
+    async def watch(self, request: PutRequest, ctx: Context) -> PutResponse:  # error: reportIncompatibleMethodOverride
+        return PutResponse()
+
     async def put(self, request: PutRequest, ctx: Context) -> PutRequest:  # error: reportIncompatibleMethodOverride
         return request
 
@@ -103,6 +117,9 @@ async def calls(transport: Transport) -> None:
     client = OtherClient(transport)
     assert_type(await client.put(PutRequest(name="a"), timeout_ms=3), PutResponse)
     client.put(PutResponse())  # error: reportArgumentType
+    async for answer in client.watch(PutRequest(name="a")):
+        assert_type(answer, PutResponse)
+    await client.watch(PutRequest())  # error: reportGeneralTypeIssues
     client.take(PutRequest())  # error: reportAttributeAccessIssue
     error = NameTaken(name="a", from_="b")
     assert_type(error.detail, NameTakenDetail)
@@ -128,7 +145,7 @@ def pyright(folder: Path) -> list[dict[str, Any]]:
 def test_strict_checking(tmp_path: Path) -> None:
     project = Project(tmp_path)
     project.add("app/shapes.proto", SHAPES.replace('import "sun/options.proto";\n', ""))
-    project.add("app/v1/calls.proto", CALLS)
+    project.add("app/v1/calls.proto", STREAMED)
     project.add("ruled/app.proto", RULED.replace("package app;", "package ruled;").replace("app/media", "ruled/media"))
     project.add("ruled/media.proto", MEDIA.replace("package app;", "package ruled;"))
     project.add("odd/odd.proto", ODD.replace("package app;", "package odd;").replace("app.", "odd."))

@@ -433,9 +433,7 @@ def test_what_python_can_not_hold_is_refused_all_at_once(project: Project) -> No
 message None {}
 message Clear { int32 Clear = 1; }
 message SocialClient { option (sun.error) = {code: CODE_ABORTED, message: "x"}; }
-service SocialService {
-  rpc Watch(Clear) returns (stream Clear) { option (sun.method).callers = CALLERS_USER; }
-}
+service SocialService {}
 """,
     )
     assert refused(project) == [
@@ -455,7 +453,6 @@ service SocialService {
             "schema/proto/c.proto:7:9: name-clash: error app.SocialClient and the client of app.SocialService are both "
             "SocialClient in Python: rename one"
         ),
-        "schema/proto/c.proto:8:7: unsupported: method Watch returns a stream: server streaming is not supported yet",
         (
             "schema/proto/v.proto:1:1: name-clash: v.proto is the module generated.rpc.v in Python, which is also the "
             "package of a folder: rename one"

@@ -16,6 +16,8 @@ from typing import Any, ParamSpec
 from google.protobuf.wrappers_pb2 import BoolValue, Int64Value, StringValue
 
 from runtime.logs import configure_logging
+from runtime.push.hub import PushHub
+from runtime.rpc.attempts import Attempts
 from runtime.rpc.context import Context, Identity
 from runtime.rpc.dispatcher import Dispatcher
 from runtime.rpc.errors import Code, DeclaredError, RpcError
@@ -77,6 +79,10 @@ def _check(request: StringValue) -> list[Violation]:
     return found
 
 
+def _check_count(request: StringValue) -> list[Violation]:
+    return [] if request.value else [Violation("value", "required", "is required")]
+
+
 def method(name: str, callers: Callers = Callers.ANYONE, **more: Any) -> Method[StringValue, StringValue]:
     return Method(f"{NAME}/{name}", name.lower(), StringValue, StringValue, callers, **more)
 
@@ -90,7 +96,10 @@ FAIL = method("Fail", errors=(Taken,))
 BIG = method("Big")
 CHECKED = method("Checked", check=_check)
 LOGOUT = method("Logout", Callers.USER)
-METHODS = (ECHO, OWN, ADMIN, WHO, WAIT, FAIL, BIG, CHECKED, LOGOUT)
+COUNT = method("Count", server_streaming=True, check=_check_count, errors=(Taken,))
+LOOK = method("Look", side_effects=False)
+METADATA = method("Metadata", side_effects=False)
+METHODS = (ECHO, OWN, ADMIN, WHO, WAIT, FAIL, BIG, CHECKED, LOGOUT, COUNT, LOOK, METADATA)
 
 
 class Handler(Service):
@@ -102,6 +111,7 @@ class Handler(Service):
         self.release = asyncio.Event()
         self.waiting = 0
         self.cancelled = 0
+        self.counted = 0
         self.changed = asyncio.Condition()
 
     async def echo(self, request: StringValue, ctx: Context) -> StringValue:
@@ -159,6 +169,55 @@ class Handler(Service):
     async def logout(self, request: StringValue, ctx: Context) -> StringValue:
         self.connections.close_session(ctx.signed_in.session_id)
         return StringValue(value="bye")
+
+    async def count(self, request: StringValue, ctx: Context) -> AsyncIterator[StringValue]:
+        """`3` is 0 1 2, `3 wait` the same and then nothing more, `3 taken` and `3 crash` an error in the end.
+
+        `3 x 1000` makes each message as long as that.
+        """
+        many, _, rest = request.value.partition(" ")
+        word, _, size = rest.partition(" ")
+        await self._count(waiting=1)
+        try:
+            for number in range(int(many)):
+                ctx.response_headers.set("acme-began", "yes") if number == 0 else None
+                self.counted += 1
+                yield StringValue(value=str(number) + "x" * int(size or 0))
+            ctx.response_trailers.set("acme-counted", many)
+            ctx.response_trailers.set("acme-raw-bin", bytes((0, 255)))
+            match word:
+                case "wait":
+                    await self.release.wait()
+                case "taken":
+                    raise Taken(StringValue(value="ann"))
+                case "crash":
+                    raise RuntimeError(SECRET)
+                case "wrong":
+                    yield BoolValue(value=True)  # type: ignore[misc]
+                case _:
+                    pass
+        except asyncio.CancelledError:
+            await self._count(cancelled=1)
+            raise
+        finally:
+            await self._count(waiting=-1)
+
+    async def look(self, request: StringValue, ctx: Context) -> StringValue:
+        return request
+
+    async def metadata(self, request: StringValue, ctx: Context) -> StringValue:
+        """Sends the `acme-` metadata back, as headers and as trailers; fails when the request says so."""
+        for name, value in ctx.request_headers:
+            if name.endswith("-bin"):
+                ctx.response_headers.add(name, ctx.request_headers.get_bytes(name) or b"")
+            elif name.startswith("acme-"):
+                ctx.response_headers.add(name, value)
+                ctx.response_trailers.add(name, value)
+        if request.value == "reserved":
+            ctx.response_headers.set("Content-Length", "5")
+        if request.value == "fail":
+            raise RpcError(Code.ABORTED, "as asked")
+        return request
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Waits for a condition on `waiting` and `cancelled`."""
@@ -219,15 +278,18 @@ class Served:
 
 @contextlib.asynccontextmanager
 async def serving(
-    checks: Mapping[str, Callable[[], Awaitable[object]]] | None = None, **settings: Any
+    checks: Mapping[str, Callable[[], Awaitable[object]]] | None = None,
+    hub: PushHub | None = None,
+    attempts: Attempts | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Served]:
     log = io.StringIO()
     configure_logging("json", "debug", log)
     limits = GatewaySettings(**{"port": 0, "drain_timeout_ms": 0, "drain_grace_ms": 0, **settings})
     connections = Connections()
     handler, tokens = Handler(connections), Tokens()
-    dispatcher = Dispatcher([handler], tokens, settings=limits)
-    gateway = Gateway(dispatcher, limits, checks, connections)
+    dispatcher = Dispatcher([handler], tokens, settings=limits, attempts=attempts)
+    gateway = Gateway(dispatcher, limits, checks, connections, hub)
     served = Served(gateway, dispatcher, handler, tokens, await gateway.start(), log)
     try:
         yield served
@@ -269,7 +331,18 @@ async def read_response(reader: asyncio.StreamReader) -> Response:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     status = int(head[0].split()[1])
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
+    if headers.get("transfer-encoding") == "chunked":
+        return Response(status, headers, await read_chunks(reader))
     return Response(status, headers, await reader.readexactly(int(headers.get("content-length", "0"))))
+
+
+async def read_chunks(reader: asyncio.StreamReader) -> bytes:
+    body = b""
+    while size := int(await reader.readline(), 16):
+        body += await reader.readexactly(size)
+        await reader.readline()
+    await reader.readline()
+    return body
 
 
 class Closed(Exception):
@@ -327,9 +400,9 @@ class RawSocket:
     def send(self, frame: ClientFrame) -> None:
         self.raw(0x82 if self.wire.binary else 0x81, self.wire.to_server(frame))
 
-    def call(self, call_id: str, method: Method[Any, Any], value: str = "", timeout_ms: int = 0) -> None:
+    def call(self, call_id: str, method: Method[Any, Any], value: str = "", timeout_ms: int = 0, key: str = "") -> None:
         payload = self.wire.codec.encode(StringValue(value=value))
-        self.send(Call(call_id, method.path, payload, timeout_ms))
+        self.send(Call(call_id, method.path, payload, timeout_ms, key))
 
     def cancel(self, call_id: str) -> None:
         self.send(Cancel(call_id))

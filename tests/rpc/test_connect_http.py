@@ -12,6 +12,7 @@ import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
 from runtime.generated.proto.sun import errors_pb2
+from runtime.rpc.compression import prefers_gzip
 from runtime.rpc.connect_http import client_address
 from tests.rpc.gateways import (
     ADMIN,
@@ -19,6 +20,7 @@ from tests.rpc.gateways import (
     CHECKED,
     ECHO,
     FAIL,
+    METADATA,
     SECRET,
     WAIT,
     WHO,
@@ -357,18 +359,72 @@ async def test_more_calls_than_the_server_takes_are_turned_away() -> None:
 
 @asynchronous
 async def test_browsers_of_allowed_origins_may_call() -> None:
+    app = {"Origin": "https://app.example"}
     async with serving(allowed_origins=("https://app.example",)) as sun:
-        asking = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
-        allowed = await request(sun.port, "OPTIONS", f"/{WHO.path}", {**asking, "Origin": "https://app.example"})
+        asking = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "acme-shard,authorization"}
+        allowed = await request(sun.port, "OPTIONS", f"/{WHO.path}", {**asking, **app})
         assert allowed.status == 204
         assert allowed.headers["access-control-allow-origin"] == "https://app.example"
-        assert "authorization" in allowed.headers["access-control-allow-headers"].lower()
-        other = await request(sun.port, "OPTIONS", f"/{WHO.path}", {**asking, "Origin": "https://evil.example"})
-        assert not [name for name in other.headers if name.startswith("access-control-")]
-        answer = await sun.post(WHO.path, b'""', {"Origin": "https://app.example"})
+        assert allowed.headers["access-control-allow-headers"] == "acme-shard,authorization"
+        assert allowed.headers["access-control-allow-methods"] == "GET, POST"
+        assert "Origin" in allowed.headers["vary"]
+        del asking["Access-Control-Request-Headers"]
+        usual = (await request(sun.port, "OPTIONS", f"/{WHO.path}", {**asking, **app})).headers
+        for name in ("Connect-Timeout-Ms", "Connect-Protocol-Version", "Content-Type", "Authorization"):
+            assert name in usual["access-control-allow-headers"]
+        for origin in ("https://evil.example", "null", "https://app.example.evil.example", "http://app.example", ""):
+            other = await request(sun.port, "OPTIONS", f"/{WHO.path}", {**asking, "Origin": origin})
+            assert not [name for name in other.headers if name.startswith("access-control-")]
+            answer = await sun.post(WHO.path, b'""', {"Origin": origin})
+            assert not [name for name in answer.headers if name.startswith("access-control-")]
+        answer = await sun.post(WHO.path, b'""', app)
         assert answer.headers["access-control-allow-origin"] == "https://app.example"
         assert answer.headers["vary"] == "Origin"
-        assert "access-control-allow-origin" not in (await sun.post(WHO.path, b'""', {"Origin": "https://x.y"})).headers
+
+
+@asynchronous
+async def test_scripts_see_errors_and_metadata() -> None:
+    async with serving(allowed_origins=("*",)) as sun:
+        origin = {"Origin": "https://any.example", "Acme-Shard": "1"}
+        for body, status in ((b'"ok"', 200), (b'"fail"', 409)):
+            answer = await sun.post(METADATA.path, body, origin)
+            assert answer.status == status
+            assert answer.headers["access-control-allow-origin"] == "https://any.example"
+            assert answer.headers["access-control-expose-headers"] == "acme-shard, trailer-acme-shard"
+        assert (await sun.post("no/Such", b"", origin)).headers["access-control-allow-origin"] == "https://any.example"
+
+
+@asynchronous
+async def test_no_host_is_the_origin_of_nobody() -> None:
+    async with serving() as sun:
+        reader, writer = await asyncio.open_connection("127.0.0.1", sun.port)
+        head = f"POST /{WHO.path} HTTP/1.0\r\nOrigin: null\r\nContent-Type: application/json\r\nContent-Length: 2"
+        writer.write(f'{head}\r\n\r\n""'.encode())
+        assert "access-control-allow-origin" not in (await read_response(reader)).headers
+        writer.close()
+        await writer.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("accepted", "expected"),
+    [
+        ("gzip", True),
+        ("deflate, gzip, br, zstd", True),
+        ("gzip;q=0.5, identity;q=0.1", True),
+        ("*", True),
+        ("GZIP ; Q=1", True),
+        ("identity, gzip", False),
+        ("gzip;q=0.1, identity;q=0.5", False),
+        ("*, gzip;q=0", False),
+        ("gzip;q=0.000", False),
+        ("gzip;q=nonsense", False),
+        ("identity", False),
+        ("br", False),
+        ("", False),
+    ],
+)
+def test_which_encoding_is_preferred(accepted: str, expected: bool) -> None:
+    assert prefers_gzip(accepted) is expected
 
 
 @asynchronous
@@ -386,7 +442,7 @@ async def test_the_pages() -> None:
     async def well() -> None:
         pass
 
-    async with serving({"sql": well}) as sun:
+    async with serving({"sql": well}, explorer=True) as sun:
         for path, text in (("/healthz", "ok"), ("/readyz", "ready"), ("/", "Echo(StringValue) -> StringValue  [user]")):
             response = await request(sun.port, "GET", path)
             assert response.status == 200

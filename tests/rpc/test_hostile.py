@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
+import json
+import tracemalloc
+from random import Random
+from urllib.parse import quote
 
 import pytest
 from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Value
+from google.protobuf.wrappers_pb2 import StringValue
 
 from generated.proto.sun.v1.auth_pb2 import SignUpRequest
 from generated.proto.sun.v1.user_pb2 import ChangePrivacyRequest
-from runtime.rpc.codecs import JSON
+from runtime.rpc.codecs import JSON, PROTO, Codec
+from runtime.rpc.compression import TooLarge, inflate
+from runtime.rpc.connect import envelope
 from runtime.rpc.errors import Code, RpcError
-from tests.rpc.gateways import ECHO, Served, asynchronous, serving
+from tests.rpc.gateways import BIG, CHECKED, COUNT, ECHO, LOOK, Served, asynchronous, request, serving
+
+QUERY = b"connect=v1&encoding=json&base64=1&compression=identity&message=ImhpIg"
 
 
 async def hang_up(writer: asyncio.StreamWriter) -> None:
@@ -85,3 +96,118 @@ async def test_a_connection_too_many_is_closed_and_the_others_go_on() -> None:
         await hang_up(writer)
         for _, writer in first:
             await hang_up(writer)
+
+
+def nested_json(depth: int) -> bytes:
+    return b"[" * depth + b"]" * depth
+
+
+def nested_proto(depth: int) -> bytes:
+    """A google.protobuf.Value that is a list of a list of a list."""
+    value = b""
+    for _ in range(depth):
+        inner = b"\x0a" + varint(len(value)) + value
+        value = b"\x32" + varint(len(inner)) + inner
+    return value
+
+
+def varint(number: int) -> bytes:
+    found = b""
+    while number > 0x7F:
+        found += bytes((number & 0x7F | 0x80,))
+        number >>= 7
+    return found + bytes((number,))
+
+
+@pytest.mark.parametrize("codec", [JSON, PROTO])
+def test_nesting_is_bounded(codec: Codec) -> None:
+    nested = nested_json if codec is JSON else nested_proto
+    codec.decode(Value, nested(20))
+    for depth in (1_000, 100_000 if codec is JSON else 3_000):
+        with pytest.raises(RpcError) as deep:
+            codec.decode(Value, nested(depth))
+        assert deep.value.code is Code.INVALID_ARGUMENT
+
+
+def test_a_bomb_costs_no_more_than_the_limit() -> None:
+    bomb = gzip.compress(bytes(20_000_000))
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLarge):
+            inflate(bomb, 100_000)
+        assert tracemalloc.get_traced_memory()[1] < len(bomb) + 300_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ("Content-Type: application/json\r\nContent-Type: application/json", 415),
+        ("Content-Type: application/json\r\nConnect-Timeout-Ms: 5\r\nConnect-Timeout-Ms: 50", 400),
+        ("Content-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Encoding: gzip", 501),
+        ("Content-Type: application/json\r\nAuthorization: Bearer alice\r\nAuthorization: Bearer root", 401),
+        ("Content-Type: application/json\r\nConnect-Protocol-Version: 1\r\nConnect-Protocol-Version: 1", 400),
+        ("Content-Type: application/json\r\nContent-Length: 2", 401),
+        ("Content-Type: application/json\r\nContent-Length: 3", 400),
+        ("Content-Type: application/json\r\nTransfer-Encoding: chunked", 400),
+    ],
+)
+@asynchronous
+async def test_headers_that_stand_twice_or_contradict(headers: str, status: int) -> None:
+    async with serving() as sun:
+        head = f"POST /{ECHO.path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n{headers}"
+        found = await answer(sun, f'{head}\r\n\r\n""'.encode())
+        assert found.startswith(f"HTTP/1.1 {status} ".encode())
+        assert found.count(b"HTTP/1.1 ") == 1
+        assert "Traceback" not in sun.log.getvalue()
+
+
+@asynchronous
+async def test_a_client_that_never_reads_a_large_answer_loses_its_connection() -> None:
+    async with serving(unread_timeout_ms=50, gzip_min_bytes=1 << 30) as sun:
+        reader, writer = await asyncio.open_connection("127.0.0.1", sun.port, limit=1)
+        head = f"POST /{BIG.path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n"
+        writer.write(head.encode() + b'"50000000"')
+        while "rpc" not in sun.log.getvalue() or sun.gateway._connect.exchanges:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0.01)
+        assert len(await reader.read()) < 50_000_000
+        await hang_up(writer)
+
+
+def mutated(random: Random, data: bytes) -> bytes:
+    """The same bytes with some changed, cut out or doubled."""
+    found = bytearray(data)
+    for _ in range(random.randint(1, 4)):
+        at = random.randrange(len(found) + 1)
+        match random.randrange(3):
+            case 0:
+                found[at : at + 1] = random.randbytes(1)
+            case 1:
+                del found[at : at + random.randint(1, 8)]
+            case _:
+                found[at:at] = found[: random.randint(1, 8)]
+    return bytes(found)
+
+
+@asynchronous
+async def test_mutated_requests_are_nobodys_fault_but_their_clients() -> None:
+    random = Random(4)
+    message = StringValue(value="3 x 5").SerializeToString()
+    packed = gzip.compress(message)
+    proto = {"Content-Type": "application/proto"}
+    stream = {"Content-Type": "application/connect+proto", "Connect-Content-Encoding": "gzip"}
+    async with serving(explorer=True) as sun:
+        for _ in range(150):
+            answers = [
+                await sun.post(CHECKED.path, mutated(random, message), proto),
+                await sun.post(CHECKED.path, mutated(random, packed), {**proto, "Content-Encoding": "gzip"}),
+                await sun.post(CHECKED.path, mutated(random, b'{"a":[1,"b",null],"c":{}}')),
+                await request(sun.port, "GET", f"/{LOOK.path}?{quote(mutated(random, QUERY), safe='=&%+')}"),
+                await sun.post(COUNT.path, mutated(random, envelope(random.randrange(2), packed)), stream),
+            ]
+            assert {found.status for found in answers} <= {200, 400, 415, 429, 501}
+        lines = [json.loads(line) for line in sun.log.getvalue().splitlines()]
+        # A count that is no number is the fault of the tests' own handler.
+        faults = [line for line in lines if line["event"] == "call failed" and line["method"] != COUNT.path]
+        assert not [line for line in lines if line["event"] == "exchange failed"] + faults

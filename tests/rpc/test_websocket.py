@@ -437,7 +437,16 @@ async def test_goodbye_reaches_every_client() -> None:
 
 def test_the_close_codes_say_whether_to_come_back() -> None:
     back = {code.name for code in CloseCode if reconnect(code)}
-    assert back == {"GOING_AWAY", "UNAVAILABLE", "SLOW_READER", "HELLO_TIMEOUT", "PING_TIMEOUT", "IDLE"}
+    assert back == {
+        "GOING_AWAY",
+        "UNAVAILABLE",
+        "SLOW_READER",
+        "HELLO_TIMEOUT",
+        "PING_TIMEOUT",
+        "IDLE",
+        "PUSHES_LOST",
+        "NO_PUSH_ACK",
+    }
     assert reconnect(None)
     assert reconnect(1006)
     assert not reconnect(1009)

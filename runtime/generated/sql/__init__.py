@@ -49,6 +49,25 @@ TABLES: dict[str, tuple[str, ...]] = {
         "user_id",
         "epoch",
         "next_counter",
+        "updated_ms",
+    ),
+    "sun_runtime.push_entry": (
+        "user_id",
+        "counter",
+        "message_type",
+        "payload",
+        "created_ms",
+    ),
+    "sun_runtime.call_result": (
+        "user_id",
+        "call_key",
+        "method",
+        "digest",
+        "state",
+        "code",
+        "result",
+        "expires_ms",
+        "created_ms",
     ),
 }
 """The columns of each table, which is named `database.table`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from types import TracebackType
 from typing import TypeVar
 
@@ -14,6 +16,7 @@ from runtime.rpc.connect import error_from_json
 from runtime.rpc.errors import Code, NotCalled, RpcError, typed
 from runtime.rpc.service import Method
 from runtime.rpc.settings import MIB
+from runtime.rpc.transports.http_stream import stream_messages
 
 Q = TypeVar("Q", bound=Message)
 A = TypeVar("A", bound=Message)
@@ -41,6 +44,7 @@ class HttpTransport:
             self._headers["Authorization"] = f"Bearer {token}"
         if device:
             self._headers["Sun-Device"] = device
+        self._max_response_bytes = max_response_bytes
         self._client = SimpleAsyncHTTPClient(
             force_instance=True,
             max_clients=max_connections,
@@ -58,6 +62,30 @@ class HttpTransport:
             return method.response.FromString(body)
         except DecodeError as error:
             raise RpcError(Code.INTERNAL, f"the answer is no {method.response.DESCRIPTOR.full_name}") from error
+
+    async def stream(self, method: Method[Q, A], request: Q, timeout_ms: int | None) -> AsyncGenerator[A, None]:
+        """Raises RpcError as `call` does, also between messages. Without `timeout_ms` the server sets the limit."""
+        headers = dict(self._headers)
+        limit_s = None
+        if timeout_ms is not None:
+            headers["Connect-Timeout-Ms"] = str(timeout_ms)
+            limit_s = timeout_ms / 1000 + _MARGIN_S
+        found = stream_messages(
+            f"{self._base_url}/{method.path}",
+            headers,
+            "proto",
+            request.SerializeToString(),
+            limit_s,
+            self._max_response_bytes,
+        )
+        try:
+            async with aclosing(found) as messages:
+                async for message in messages:
+                    yield method.response.FromString(message)
+        except DecodeError as error:
+            raise RpcError(Code.INTERNAL, f"the answer is no {method.response.DESCRIPTOR.full_name}") from error
+        except RpcError as error:
+            raise typed(error, (*method.errors, BadRequest)) from error
 
     async def post(self, path: str, codec: str, payload: bytes, timeout_ms: int | None) -> bytes:
         """One call with its messages encoded: `codec` is `proto` or `json`. Raises RpcError."""

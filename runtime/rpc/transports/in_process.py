@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+from collections.abc import AsyncGenerator
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -34,3 +36,29 @@ class InProcessTransport:
         except RpcError as error:
             raise typed(error, (*method.errors, BadRequest)) from error
         return method.response.FromString(answer)
+
+    async def stream(self, method: Method[Q, A], request: Q, timeout_ms: int | None) -> AsyncGenerator[A, None]:
+        """Raises RpcError as `call` does, also between messages."""
+        messages: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+        async def send(message: bytes) -> None:
+            messages.put_nowait(message)
+            # The handler goes on when its reader comes back for the next.
+            await messages.join()
+
+        call_id = f"local-{next(self._ids):x}"
+        payload = request.SerializeToString()
+        running = asyncio.create_task(
+            self._dispatcher.stream(method.path, PROTO, payload, self._caller, send, timeout_ms or 0, call_id)
+        )
+        running.add_done_callback(lambda _: messages.put_nowait(None))
+        try:
+            while (message := await messages.get()) is not None:
+                yield method.response.FromString(message)
+                messages.task_done()
+            await running
+        except RpcError as error:
+            raise typed(error, (*method.errors, BadRequest)) from error
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import TypeVar
 
@@ -77,6 +78,11 @@ class WebSocketTransport:
             return method.response.FromString(body)
         except DecodeError as error:
             raise RpcError(Code.INTERNAL, f"the answer is no {method.response.DESCRIPTOR.full_name}") from error
+
+    async def stream(self, method: Method[Q, A], request: Q, timeout_ms: int | None) -> AsyncGenerator[A, None]:
+        """Raises RpcError (unimplemented): the frames carry no streams."""
+        raise RpcError(Code.UNIMPLEMENTED, f"{method.path} answers with a stream: call it over HTTP")
+        yield method.response()
 
     async def send(self, path: str, payload: bytes, timeout_ms: int | None) -> bytes:
         """One call with its messages encoded in the wire's codec. Raises RpcError."""
@@ -175,7 +181,7 @@ class WebSocketTransport:
             self.leaving = True
             if not self._pending:
                 self.close()
-        elif self._welcomed is not None and not self._welcomed.done():
+        elif isinstance(frame, Welcome) and self._welcomed is not None and not self._welcomed.done():
             self._welcomed.set_result(frame)
 
     def _why_closed(self) -> RpcError:

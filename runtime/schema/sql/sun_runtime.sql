@@ -57,7 +57,33 @@ CREATE TABLE consumer_offset (
 
 CREATE TABLE push_counter (
   user_id      BIGINT NOT NULL,
-  epoch        BIGINT NOT NULL COMMENT 'Changes when the counting starts over: a client of another epoch must reload.',
+  epoch        BIGINT NOT NULL DEFAULT 1 COMMENT 'Changes when the counting starts over: a client of another epoch must reload.',
   next_counter BIGINT NOT NULL DEFAULT 1,
-  PRIMARY KEY (user_id)
-) COMMENT='Numbers the pushes to a user densely, so that a client sees what it missed and resumes from there.';
+  updated_ms   BIGINT NOT NULL DEFAULT 0 COMMENT 'By the clock of the writer. Other processes look for what is new here, a little into the past.',
+  PRIMARY KEY (user_id),
+  KEY push_counter_by_updated (updated_ms)
+) COMMENT='Numbers the pushes to a user densely, so that a client sees what it missed and resumes from there. The row is locked from the number to the commit, so that numbers follow the order of commits.';
+
+CREATE TABLE push_entry (
+  user_id      BIGINT       NOT NULL,
+  counter      BIGINT       NOT NULL,
+  message_type VARCHAR(255) NOT NULL COMMENT 'The full name of the message.',
+  payload      MEDIUMBLOB   NOT NULL COMMENT 'The message as protobuf.',
+  created_ms   BIGINT       NOT NULL,
+  PRIMARY KEY (user_id, counter),
+  KEY push_entry_by_created (created_ms)
+) COMMENT='Pushes that may have to be sent again, for some days.';
+
+CREATE TABLE call_result (
+  user_id    BIGINT      NOT NULL COMMENT '0 for anonymous callers.',
+  call_key   VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'What the client calls this call by, in every attempt.',
+  method     VARCHAR(255) NOT NULL,
+  digest     BINARY(16)  NOT NULL COMMENT 'Of the request: one key stands for one request.',
+  state      TINYINT     NOT NULL COMMENT '0 it runs, 1 it ended, 2 nobody knows how it ended.',
+  code       SMALLINT    NOT NULL DEFAULT 0 COMMENT 'Of the error it ended with; 0 for none.',
+  result     MEDIUMBLOB  COMMENT 'The response, or the error, as protobuf.',
+  expires_ms BIGINT      NOT NULL COMMENT 'While it runs: when the process that runs it must have ended it.',
+  created_ms BIGINT      NOT NULL,
+  PRIMARY KEY (user_id, call_key),
+  KEY call_result_by_created (created_ms)
+) COMMENT='How calls with a key ended, so that another attempt gets the result of the first.';

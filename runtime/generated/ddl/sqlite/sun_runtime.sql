@@ -75,7 +75,44 @@ CREATE INDEX IF NOT EXISTS "sun_runtime.consumer_offset.consumer_offset_by_shard
 
 CREATE TABLE IF NOT EXISTS "sun_runtime.push_counter" (
   "user_id" INTEGER NOT NULL,
-  "epoch" INTEGER NOT NULL,
+  "epoch" INTEGER NOT NULL DEFAULT 1,
   "next_counter" INTEGER NOT NULL DEFAULT 1,
+  "updated_ms" INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY ("user_id")
 ) STRICT;
+
+CREATE INDEX IF NOT EXISTS "sun_runtime.push_counter.push_counter_by_updated" ON "sun_runtime.push_counter" ("updated_ms");
+
+CREATE TABLE IF NOT EXISTS "sun_runtime.push_entry" (
+  "user_id" INTEGER NOT NULL,
+  "counter" INTEGER NOT NULL,
+  "message_type" TEXT NOT NULL,
+  "payload" BLOB NOT NULL,
+  "created_ms" INTEGER NOT NULL,
+  PRIMARY KEY ("user_id", "counter"),
+  CONSTRAINT "type.message_type" CHECK (length("message_type") <= 255),
+  CONSTRAINT "type.payload" CHECK (length("payload") <= 16777215)
+) STRICT;
+
+CREATE INDEX IF NOT EXISTS "sun_runtime.push_entry.push_entry_by_created" ON "sun_runtime.push_entry" ("created_ms");
+
+CREATE TABLE IF NOT EXISTS "sun_runtime.call_result" (
+  "user_id" INTEGER NOT NULL,
+  "call_key" TEXT NOT NULL,
+  "method" TEXT NOT NULL,
+  "digest" BLOB NOT NULL,
+  "state" INTEGER NOT NULL,
+  "code" INTEGER NOT NULL DEFAULT 0,
+  "result" BLOB,
+  "expires_ms" INTEGER NOT NULL,
+  "created_ms" INTEGER NOT NULL,
+  PRIMARY KEY ("user_id", "call_key"),
+  CONSTRAINT "type.call_key" CHECK (length("call_key") <= 64),
+  CONSTRAINT "type.method" CHECK (length("method") <= 255),
+  CONSTRAINT "type.digest" CHECK (length("digest") <= 16),
+  CONSTRAINT "type.state" CHECK ("state" BETWEEN -128 AND 127),
+  CONSTRAINT "type.code" CHECK ("code" BETWEEN -32768 AND 32767),
+  CONSTRAINT "type.result" CHECK (length("result") <= 16777215)
+) STRICT;
+
+CREATE INDEX IF NOT EXISTS "sun_runtime.call_result.call_result_by_created" ON "sun_runtime.call_result" ("created_ms");

@@ -9,30 +9,45 @@ from google.protobuf import symbol_database as _symbol_database
 from runtime.generated.proto.sun import options_pb2 as _options_pb2
 
 DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n\x0esun/wire.proto\x12\x03sun\x1a\x19google/protobuf/any.proto\x1a\x11sun/options.proto"\x82\x01\n'
+    b'\n\x0esun/wire.proto\x12\x03sun\x1a\x19google/protobuf/any.proto\x1a\x11sun/options.proto"\xad\x01\n'
     b'\x0bClientFrame\x12"\n\x05hello\x18\x01 \x01(\x0b2\n.sun.HelloH\x00R\x05hello\x12\x1f\n\x04call\x18\x02'
     b" \x01(\x0b2\t.sun.CallH\x00R\x04call\x12%\n\x06cancel\x18\x03 \x01(\x0b2\x0b.sun.CancelH\x00R\x06can"
-    b'celB\x07\n\x05frame"M\n\x05Hello\x12\x14\n\x05token\x18\x01 \x01(\tR\x05token\x12\x16\n\x06device\x18'
-    b'\x02 \x01(\tR\x06device\x12\x16\n\x06client\x18\x03 \x01(\tR\x06client"g\n\x04Call\x12\x0e\n\x02id\x18'
-    b"\x01 \x01(\tR\x02id\x12\x16\n\x06method\x18\x02 \x01(\tR\x06method\x12\x18\n\x07request\x18\x03 \x01"
-    b'(\x0cR\x07request\x12\x1d\n\ntimeout_ms\x18\x04 \x01(\rR\ttimeoutMs"\x18\n\x06Cancel\x12\x0e\n\x02id'
-    b'\x18\x01 \x01(\tR\x02id"\x8e\x01\n\x0bServerFrame\x12(\n\x07welcome\x18\x01 \x01(\x0b2\x0c.sun.Welco'
-    b'meH\x00R\x07welcome\x12"\n\x05reply\x18\x02 \x01(\x0b2\n.sun.ReplyH\x00R\x05reply\x12(\n\x07goodbye\x18'
-    b'\x03 \x01(\x0b2\x0c.sun.GoodbyeH\x00R\x07goodbyeB\x07\n\x05frame"s\n\x07Welcome\x12#\n\rconnection_i'
-    b"d\x18\x01 \x01(\tR\x0cconnectionId\x12\x17\n\x07user_id\x18\x02 \x01(\x03R\x06userId\x12*\n\x11max_m"
-    b'essage_bytes\x18\x03 \x01(\rR\x0fmaxMessageBytes"c\n\x05Reply\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id'
-    b'\x12\x1c\n\x08response\x18\x02 \x01(\x0cH\x00R\x08response\x12"\n\x05error\x18\x03 \x01(\x0b2\n.sun.'
-    b'ErrorH\x00R\x05errorB\x08\n\x06result"p\n\x05Error\x12\x1d\n\x04code\x18\x01 \x01(\x0e2\t.sun.CodeR\x04'
-    b"code\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12.\n\x07details\x18\x03 \x03(\x0b2\x14.googl"
-    b'e.protobuf.AnyR\x07details"!\n\x07Goodbye\x12\x16\n\x06reason\x18\x01 \x01(\tR\x06reasonb\x06proto3'
+    b'cel\x12)\n\x08push_ack\x18\x04 \x01(\x0b2\x0c.sun.PushAckH\x00R\x07pushAckB\x07\n\x05frame"r\n\x05He'
+    b"llo\x12\x14\n\x05token\x18\x01 \x01(\tR\x05token\x12\x16\n\x06device\x18\x02 \x01(\tR\x06device\x12\x16"
+    b"\n\x06client\x18\x03 \x01(\tR\x06client\x12#\n\x06resume\x18\x04 \x01(\x0b2\x0b.sun.ResumeR\x06resum"
+    b'e"8\n\x06Resume\x12\x14\n\x05epoch\x18\x01 \x01(\x03R\x05epoch\x12\x18\n\x07counter\x18\x02 \x01(\x03'
+    b'R\x07counter"\xe7\x01\n\x04Call\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n\x06method\x18\x02 \x01'
+    b"(\tR\x06method\x12\x18\n\x07request\x18\x03 \x01(\x0cR\x07request\x12\x1d\n\ntimeout_ms\x18\x04 \x01"
+    b"(\rR\ttimeoutMs\x12\x10\n\x03key\x18\x05 \x01(\tR\x03key\x120\n\x07headers\x18\x06 \x03(\x0b2\x16.su"
+    b"n.Call.HeadersEntryR\x07headers\x1a:\n\x0cHeadersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14"
+    b'\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"\x18\n\x06Cancel\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02'
+    b'id"#\n\x07PushAck\x12\x18\n\x07counter\x18\x01 \x01(\x03R\x07counter"\xdc\x01\n\x0bServerFrame\x12(\n'
+    b'\x07welcome\x18\x01 \x01(\x0b2\x0c.sun.WelcomeH\x00R\x07welcome\x12"\n\x05reply\x18\x02 \x01(\x0b2\n'
+    b".sun.ReplyH\x00R\x05reply\x12(\n\x07goodbye\x18\x03 \x01(\x0b2\x0c.sun.GoodbyeH\x00R\x07goodbye\x12+"
+    b"\n\x08received\x18\x04 \x01(\x0b2\r.sun.ReceivedH\x00R\x08received\x12\x1f\n\x04push\x18\x05 \x01(\x0b"
+    b'2\t.sun.PushH\x00R\x04pushB\x07\n\x05frame"\xbb\x01\n\x07Welcome\x12#\n\rconnection_id\x18\x01 \x01('
+    b"\tR\x0cconnectionId\x12\x17\n\x07user_id\x18\x02 \x01(\x03R\x06userId\x12*\n\x11max_message_bytes\x18"
+    b"\x03 \x01(\rR\x0fmaxMessageBytes\x12\x14\n\x05epoch\x18\x04 \x01(\x03R\x05epoch\x12\x18\n\x07counter"
+    b'\x18\x05 \x01(\x03R\x07counter\x12\x16\n\x06reload\x18\x06 \x01(\x08R\x06reload"\x1a\n\x08Received\x12'
+    b'\x0e\n\x02id\x18\x01 \x01(\tR\x02id"N\n\x04Push\x12\x18\n\x07counter\x18\x01 \x01(\x03R\x07counter\x12'
+    b'\x12\n\x04type\x18\x02 \x01(\tR\x04type\x12\x18\n\x07payload\x18\x03 \x01(\x0cR\x07payload"c\n\x05Re'
+    b"ply\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n\x08response\x18\x02 \x01(\x0cH\x00R\x08response"
+    b'\x12"\n\x05error\x18\x03 \x01(\x0b2\n.sun.ErrorH\x00R\x05errorB\x08\n\x06result"p\n\x05Error\x12\x1d'
+    b"\n\x04code\x18\x01 \x01(\x0e2\t.sun.CodeR\x04code\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12"
+    b'.\n\x07details\x18\x03 \x03(\x0b2\x14.google.protobuf.AnyR\x07details"!\n\x07Goodbye\x12\x16\n\x06re'
+    b"ason\x18\x01 \x01(\tR\x06reasonb\x06proto3"
 )
 
 ClientFrame = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["ClientFrame"])
 Hello = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["Hello"])
+Resume = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["Resume"])
 Call = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["Call"])
 Cancel = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["Cancel"])
+PushAck = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["PushAck"])
 ServerFrame = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["ServerFrame"])
 Welcome = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["Welcome"])
+Received = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["Received"])
+Push = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["Push"])
 Reply = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["Reply"])
 Error = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["Error"])
 Goodbye = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["Goodbye"])
@@ -41,10 +56,14 @@ Goodbye = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["Goo
 for _class in (
     ClientFrame,
     Hello,
+    Resume,
     Call,
     Cancel,
+    PushAck,
     ServerFrame,
     Welcome,
+    Received,
+    Push,
     Reply,
     Error,
     Goodbye,

@@ -26,6 +26,12 @@ if t.TYPE_CHECKING:
     from runtime.generated.sql.sun_runtime.push_counter import PushCounter as PushCounter
     from runtime.generated.sql.sun_runtime.push_counter import PushCounterDao as PushCounterDao
     from runtime.generated.sql.sun_runtime.push_counter import PushCounterUpdate as PushCounterUpdate
+    from runtime.generated.sql.sun_runtime.push_entry import PushEntry as PushEntry
+    from runtime.generated.sql.sun_runtime.push_entry import PushEntryDao as PushEntryDao
+    from runtime.generated.sql.sun_runtime.push_entry import PushEntryUpdate as PushEntryUpdate
+    from runtime.generated.sql.sun_runtime.call_result import CallResult as CallResult
+    from runtime.generated.sql.sun_runtime.call_result import CallResultDao as CallResultDao
+    from runtime.generated.sql.sun_runtime.call_result import CallResultUpdate as CallResultUpdate
 
 __getattr__ = lazy.exports(
     __name__,
@@ -48,5 +54,11 @@ __getattr__ = lazy.exports(
         "PushCounter": "push_counter",
         "PushCounterDao": "push_counter",
         "PushCounterUpdate": "push_counter",
+        "PushEntry": "push_entry",
+        "PushEntryDao": "push_entry",
+        "PushEntryUpdate": "push_entry",
+        "CallResult": "call_result",
+        "CallResultDao": "call_result",
+        "CallResultUpdate": "call_result",
     },
 )

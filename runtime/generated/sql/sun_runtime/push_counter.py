@@ -10,12 +10,14 @@ from runtime.sql import types
 
 
 class PushCounter(sql.Row, frozen=True, gc=False):
-    """Numbers the pushes to a user densely, so that a client sees what it missed and resumes from there."""
+    """Numbers the pushes to a user densely, so that a client sees what it missed and resumes from there. The row is locked from the number to the commit, so that numbers follow the order of commits."""
 
     user_id: int
-    epoch: int
+    epoch: int = 1
     """Changes when the counting starts over: a client of another epoch must reload."""
     next_counter: int = 1
+    updated_ms: int = 0
+    """By the clock of the writer. Other processes look for what is new here, a little into the past."""
 
 
 if t.TYPE_CHECKING:
@@ -27,6 +29,7 @@ if t.TYPE_CHECKING:
         user_id: int
         epoch: int
         next_counter: int
+        updated_ms: int
 
     class PushCounterAmounts(t.TypedDict, total=False):
         """What `PushCounterUpdate.increment` takes."""
@@ -34,6 +37,7 @@ if t.TYPE_CHECKING:
         user_id: int
         epoch: int
         next_counter: int
+        updated_ms: int
 
 
 class PushCounterUpdate(sql.Update):
@@ -56,22 +60,36 @@ class PushCounterDao(sql.Dao[PushCounter]):
     user_id: sql.Column[PushCounter, int] = sql.Column("user_id", types.Int(64))
     epoch: sql.Column[PushCounter, int] = sql.Column("epoch", types.Int(64))
     next_counter: sql.Column[PushCounter, int] = sql.Column("next_counter", types.Int(64))
+    updated_ms: sql.Column[PushCounter, int] = sql.Column("updated_ms", types.Int(64))
 
     table = sql.Table(
         "sun_runtime",
         "push_counter",
         PushCounter,
-        [user_id, epoch, next_counter],
+        [user_id, epoch, next_counter, updated_ms],
         primary_key=[user_id],
         unique={},
     )
 
     _get = sql.Finder(table, [user_id])
+    _by_updated = sql.Finder(table, [updated_ms], order=[user_id])
 
     @classmethod
     def get(cls, user_id: int) -> sql.Query[PushCounter | None]:
         """The row of this key. Generated from PRIMARY KEY (user_id)."""
         return cls._get.one(user_id)
+
+    @classmethod
+    def by_updated(
+        cls,
+        updated_ms: int,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        limit: int = sql.PAGE,
+    ) -> sql.Select[PushCounter]:
+        """A page ordered by `user_id`: see `sql.Finder.page`. Generated from KEY push_counter_by_updated (updated_ms)."""
+        return cls._by_updated.page((updated_ms,), before, after, limit)
 
     @classmethod
     def update(cls, *conditions: sql.Condition[PushCounter]) -> PushCounterUpdate:

@@ -6,9 +6,10 @@ from google.protobuf import message_factory as _message_factory
 from google.protobuf import symbol_database as _symbol_database
 
 DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n&sun_runtime/rows/v1/push_counter.proto\x12\x13sun_runtime.rows.v1"_\n\x0bPushCounter\x12\x17\n\x07'
+    b'\n&sun_runtime/rows/v1/push_counter.proto\x12\x13sun_runtime.rows.v1"~\n\x0bPushCounter\x12\x17\n\x07'
     b"user_id\x18\x01 \x01(\x03R\x06userId\x12\x14\n\x05epoch\x18\x02 \x01(\x03R\x05epoch\x12!\n\x0cnext_c"
-    b"ounter\x18\x03 \x01(\x03R\x0bnextCounterb\x06proto3"
+    b"ounter\x18\x03 \x01(\x03R\x0bnextCounter\x12\x1d\n\nupdated_ms\x18\x04 \x01(\x03R\tupdatedMsb\x06pro"
+    b"to3"
 )
 
 PushCounter = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["PushCounter"])

@@ -13,22 +13,26 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_final
 class PushCounter(_message.Message):
-    """Numbers the pushes to a user densely, so that a client sees what it missed and resumes from there."""
+    """Numbers the pushes to a user densely, so that a client sees what it missed and resumes from there. The row is locked from the number to the commit, so that numbers follow the order of commits."""
 
     USER_ID_FIELD_NUMBER: _Final = 1
     EPOCH_FIELD_NUMBER: _Final = 2
     NEXT_COUNTER_FIELD_NUMBER: _Final = 3
+    UPDATED_MS_FIELD_NUMBER: _Final = 4
     user_id: int
     epoch: int
     """Changes when the counting starts over: a client of another epoch must reload."""
     next_counter: int
+    updated_ms: int
+    """By the clock of the writer. Other processes look for what is new here, a little into the past."""
     def __init__(
         self,
         *,
         user_id: int = ...,
         epoch: int = ...,
         next_counter: int = ...,
+        updated_ms: int = ...,
     ) -> None: ...
     def HasField(self, field_name: _Never) -> bool: ...
-    def ClearField(self, field_name: _Literal["user_id", "epoch", "next_counter"]) -> None: ...
+    def ClearField(self, field_name: _Literal["user_id", "epoch", "next_counter", "updated_ms"]) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -24,12 +24,15 @@ DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
     b"\x01\n\nBuyRequest\x128\n\x05lines\x18\x01 \x03(\x0b2\x18.shop.v1.BuyRequest.LineB\x08\xe2\x92\x19\x04"
     b"@\x01H2R\x05lines\x1an\n\x04Line\x12\x1f\n\x07item_id\x18\x01 \x01(\x03B\x06\xe2\x92\x19\x02(\x01R\x06"
     b"itemId\x12\x1e\n\x05count\x18\x02 \x01(\x05B\x08\xe2\x92\x19\x04(\x010cR\x05count\x12%\n\x04note\x18"
-    b'\x03 \x01(\tB\x11\xe2\x92\x19\r\x18P"\t^[^"\\\\]*$R\x04note"\r\n\x0bBuyResponse"K\n\x0cItemNotFound\x12'
-    b'\x17\n\x07item_id\x18\x01 \x01(\x03R\x06itemId:"\xe2\x92\x19\x1e\x08\x05\x12\x1athere is no item {it'
-    b"em_id}*,\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nKIND_PIECE\x10\x012\xa6\x01\n\x0b"
-    b'ShopService\x12]\n\x07GetItem\x12\x17.shop.v1.GetItemRequest\x1a\x18.shop.v1.GetItemResponse"\x1f\x90'
-    b"\x02\x01\xe2\x92\x19\x18\x08\x01\x12\x14shop.v1.ItemNotFound\x128\n\x03Buy\x12\x13.shop.v1.BuyReques"
-    b't\x1a\x14.shop.v1.BuyResponse"\x06\xe2\x92\x19\x02\x08\x02b\x06proto3'
+    b'\x03 \x01(\tB\x11\xe2\x92\x19\r\x18P"\t^[^"\\\\]*$R\x04note"\r\n\x0bBuyResponse"3\n\x10WatchItemRequ'
+    b'est\x12\x1f\n\x07item_id\x18\x01 \x01(\x03B\x06\xe2\x92\x19\x02(\x01R\x06itemId"6\n\x11WatchItemResp'
+    b'onse\x12!\n\x04item\x18\x01 \x01(\x0b2\r.shop.v1.ItemR\x04item"K\n\x0cItemNotFound\x12\x17\n\x07item'
+    b'_id\x18\x01 \x01(\x03R\x06itemId:"\xe2\x92\x19\x1e\x08\x05\x12\x1athere is no item {item_id}*,\n\x04'
+    b"Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nKIND_PIECE\x10\x012\x8a\x02\n\x0bShopService\x12"
+    b']\n\x07GetItem\x12\x17.shop.v1.GetItemRequest\x1a\x18.shop.v1.GetItemResponse"\x1f\x90\x02\x01\xe2\x92'
+    b"\x19\x18\x08\x01\x12\x14shop.v1.ItemNotFound\x128\n\x03Buy\x12\x13.shop.v1.BuyRequest\x1a\x14.shop.v"
+    b'1.BuyResponse"\x06\xe2\x92\x19\x02\x08\x02\x12b\n\tWatchItem\x12\x19.shop.v1.WatchItemRequest\x1a\x1a'
+    b'.shop.v1.WatchItemResponse"\x1c\xe2\x92\x19\x18\x08\x01\x12\x14shop.v1.ItemNotFound0\x01b\x06proto3'
 )
 
 Kind = _EnumTypeWrapper(DESCRIPTOR.enum_types_by_name["Kind"])
@@ -41,6 +44,8 @@ GetItemRequest = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_na
 GetItemResponse = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["GetItemResponse"])
 BuyRequest = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["BuyRequest"])
 BuyResponse = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["BuyResponse"])
+WatchItemRequest = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["WatchItemRequest"])
+WatchItemResponse = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["WatchItemResponse"])
 ItemNotFound = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["ItemNotFound"])
 
 # pickle asks the symbol database for classes; people and tools ask for their module.
@@ -52,6 +57,8 @@ for _class in (
     BuyRequest,
     BuyRequest.Line,
     BuyResponse,
+    WatchItemRequest,
+    WatchItemResponse,
     ItemNotFound,
 ):
     _class.__module__ = __name__

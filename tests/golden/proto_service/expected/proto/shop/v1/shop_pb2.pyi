@@ -170,6 +170,33 @@ class BuyResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @_final
+class WatchItemRequest(_message.Message):
+    ITEM_ID_FIELD_NUMBER: _Final = 1
+    item_id: int
+    def __init__(
+        self,
+        *,
+        item_id: int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: _Never) -> bool: ...
+    def ClearField(self, field_name: _Literal["item_id"]) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@_final
+class WatchItemResponse(_message.Message):
+    ITEM_FIELD_NUMBER: _Final = 1
+    @property
+    def item(self) -> Item: ...
+    def __init__(
+        self,
+        *,
+        item: Item | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: _Literal["item"]) -> bool: ...
+    def ClearField(self, field_name: _Literal["item"]) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@_final
 class ItemNotFound(_message.Message):
     ITEM_ID_FIELD_NUMBER: _Final = 1
     item_id: int

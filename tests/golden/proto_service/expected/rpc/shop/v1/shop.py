@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import abc
 import re
+from collections.abc import AsyncIterator
 from typing import Any, ClassVar
 
 from generated.proto.shop.v1 import shop_pb2
 from runtime.rpc.context import Context
 from runtime.rpc.errors import Code, DeclaredError
-from runtime.rpc.service import Call, Callers, Client, Method, Service, Violation
+from runtime.rpc.service import Call, Callers, Client, Method, Service, Stream, Violation
 
 
 class ItemNotFound(DeclaredError):
@@ -72,6 +73,14 @@ def check_buy_request_line(message: shop_pb2.BuyRequest.Line, path: str = "") ->
     return found
 
 
+def check_watch_item_request(message: shop_pb2.WatchItemRequest, path: str = "") -> list[Violation]:
+    """The rules that a shop.v1.WatchItemRequest breaks. `path` goes before the names of its fields."""
+    found: list[Violation] = []
+    if message.item_id < 1:
+        found.append(Violation(f"{path}item_id", "gte", "must be at least 1"))
+    return found
+
+
 SHOP_SERVICE_GET_ITEM = Method(
     "shop.v1.ShopService/GetItem",
     "get_item",
@@ -93,12 +102,23 @@ SHOP_SERVICE_BUY = Method(
     check=check_buy_request,
 )
 
+SHOP_SERVICE_WATCH_ITEM = Method(
+    "shop.v1.ShopService/WatchItem",
+    "watch_item",
+    shop_pb2.WatchItemRequest,
+    shop_pb2.WatchItemResponse,
+    Callers.ANYONE,
+    errors=(ItemNotFound,),
+    server_streaming=True,
+    check=check_watch_item_request,
+)
+
 
 class ShopService(Service):
     """Sells items."""
 
     service_name: ClassVar[str] = "shop.v1.ShopService"
-    methods: ClassVar[tuple[Method[Any, Any], ...]] = (SHOP_SERVICE_GET_ITEM, SHOP_SERVICE_BUY)
+    methods: ClassVar[tuple[Method[Any, Any], ...]] = (SHOP_SERVICE_GET_ITEM, SHOP_SERVICE_BUY, SHOP_SERVICE_WATCH_ITEM)
 
     @abc.abstractmethod
     async def get_item(self, request: shop_pb2.GetItemRequest, ctx: Context) -> shop_pb2.GetItemResponse:
@@ -112,6 +132,15 @@ class ShopService(Service):
         """Buys some.
 
         Every signed-in user may call.
+        """
+
+    @abc.abstractmethod
+    def watch_item(self, request: shop_pb2.WatchItemRequest, ctx: Context) -> AsyncIterator[shop_pb2.WatchItemResponse]:
+        """Tells of an item whenever its stock changes.
+
+        Anyone may call. Raises ItemNotFound.
+
+        Written as an async generator: `async def` with `yield`.
         """
 
 
@@ -132,3 +161,12 @@ class ShopClient(Client):
     def buy(self, request: shop_pb2.BuyRequest, *, timeout_ms: int | None = None) -> Call[shop_pb2.BuyResponse]:
         """Buys some."""
         return Call(self._transport, SHOP_SERVICE_BUY, request, timeout_ms)
+
+    def watch_item(
+        self, request: shop_pb2.WatchItemRequest, *, timeout_ms: int | None = None
+    ) -> Stream[shop_pb2.WatchItemResponse]:
+        """Tells of an item whenever its stock changes.
+
+        Raises ItemNotFound.
+        """
+        return Stream(self._transport, SHOP_SERVICE_WATCH_ITEM, request, timeout_ms)

@@ -1,0 +1,1 @@
+"""Messages to users' connections: numbered and kept until they were dealt with, or told once."""
