@@ -172,6 +172,7 @@ def _settings(project: Path, **given: Any) -> Settings:
 def _one_line_errors() -> Iterator[None]:
     """Turns what an operator can mend into one line and exit code 2."""
     from runtime.bundle import NotCreated
+    from runtime.config import ConfigError
     from runtime.leases import NoFreeNode
     from runtime.project import NotAProject
     from runtime.rpc.dispatcher import BindingError
@@ -181,7 +182,17 @@ def _one_line_errors() -> Iterator[None]:
 
     try:
         yield
-    except (BindingError, InvalidUrl, MissingMethods, NoFreeNode, NotAProject, NotCreated, OSError, SqlError) as error:
+    except (
+        BindingError,
+        ConfigError,
+        InvalidUrl,
+        MissingMethods,
+        NoFreeNode,
+        NotAProject,
+        NotCreated,
+        OSError,
+        SqlError,
+    ) as error:
         if _debugging():
             raise
         raise Refused(str(error)) from error

@@ -18,6 +18,7 @@ from runtime.app import App, Platform
 from runtime.config import Settings
 from runtime.jobs import running
 from runtime.leases import leased_ids
+from runtime.limits import limiter, token_buckets
 from runtime.logs import configure_logging
 from runtime.metrics import Metrics
 from runtime.rpc.context import Identity
@@ -25,6 +26,7 @@ from runtime.rpc.dispatcher import Dispatcher
 from runtime.rpc.server import Gateway
 from runtime.rpc.service import Service
 from runtime.rpc.settings import GatewaySettings
+from runtime.rpc.sql_token_buckets import SqlTokenBuckets
 from runtime.rpc.websocket import Connections
 from runtime.sql.create import Missing, create, missing
 from runtime.sql.database import Database, connect
@@ -129,7 +131,8 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
 def run(settings: Settings, parts: Parts, build: Build, announce: Announce) -> None:
     """Serve until SIGTERM or SIGINT, then drain. Blocks; `announce` is told the URL once it is listening.
 
-    Raises InvalidUrl, SqlError, NotCreated, BindingError, MissingMethods and OSError before anything is served.
+    Raises InvalidUrl, SqlError, NotCreated, ConfigError, BindingError, MissingMethods and OSError before anything is
+    served.
     """
     import uvloop
 
@@ -162,7 +165,15 @@ async def _serve(settings: Settings, parts: Parts, build: Build, announce: Annou
         authenticator = app.authenticator or Anonymous()
         metrics = Metrics()
         db.observe(metrics.statement_finished)
-        dispatcher = Dispatcher(app.services, authenticator, required=parts.services, settings=limits, metrics=metrics)
+        buckets = token_buckets(settings, db)
+        dispatcher = Dispatcher(
+            app.services,
+            authenticator,
+            required=parts.services,
+            settings=limits,
+            metrics=metrics,
+            limiter=limiter(settings, app.services, buckets, observe=metrics.limit_drawn),
+        )
         gateway = Gateway(dispatcher, limits, checks={"sql": db.ping}, connections=connections)
         address = await gateway.start()
         # What was made so far lives as long as the process: the collector need not look at it at every turn, nor turn
@@ -170,7 +181,8 @@ async def _serve(settings: Settings, parts: Parts, build: Build, announce: Annou
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
-        await stack.enter_async_context(running(app.jobs))
+        own = [buckets.job] if isinstance(buckets, SqlTokenBuckets) else []
+        await stack.enter_async_context(running([*app.jobs, *own]))
         stack.push_async_callback(gateway.drain)
         announce(address.url)
         await stop.wait()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -18,6 +18,15 @@ from pydantic_settings import (
 )
 
 from runtime.sql.urls import each
+
+
+class LimitNumbers(BaseModel):
+    """Numbers that go before those of a limit's schema."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tokens: int | None = Field(default=None, ge=1)
+    refill_ms: int | None = Field(default=None, ge=1)
 
 
 class ConfigError(Exception):
@@ -50,6 +59,12 @@ class Settings(BaseSettings):
     max_message_bytes: int = Field(default=4 << 20, ge=1024, description="of one request or frame, after inflation")
     max_timeout_ms: int = Field(default=30_000, ge=1, description="of one call, whatever its client asks for")
     drain_timeout_ms: int = Field(default=10_000, ge=0, description="how long SIGTERM waits for calls under way")
+    limit_store: Literal["memory", "sql", "off"] = Field(
+        default="memory", description="where rate limits are counted: in each process, shared in SQL, or nowhere"
+    )
+    limits: dict[str, LimitNumbers] = Field(
+        default_factory=dict[str, LimitNumbers], description="other numbers for rate limits of the schema, by name"
+    )
     pool_size: int = Field(default=10, ge=1, le=1000, description="connections to the SQL server")
     connect_timeout_ms: int = Field(default=5_000, ge=1, description="to reach an engine")
     log_format: Literal["console", "json"] = Field(default="console", description="console or json")
@@ -120,6 +135,7 @@ def load(project: Path, **given: Any) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"{name} (sun.toml, or SUN_{name.upper()}): {first['msg']}") from None
+        variable = f"SUN_{str(first['loc'][0]).upper()}"
+        raise ConfigError(f"{name} (sun.toml, or {variable}): {first['msg']}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"sun.toml: {error}") from None

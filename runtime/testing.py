@@ -9,11 +9,14 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from runtime import config, project
 from runtime.app import Platform
 from runtime.bundle import Anonymous, Build, gateway_settings
+from runtime.ids import Clock, wall_clock_ms
 from runtime.leases import leased_ids
+from runtime.limits import limiter, token_buckets
 from runtime.rpc.dispatcher import Dispatcher
 from runtime.rpc.transports.in_process import InProcessTransport
 from runtime.rpc.websocket import Connections
@@ -36,11 +39,16 @@ class Application:
 
 
 @asynccontextmanager
-async def application(folder: Path, build: Build | None = None, url: str = MEMORY) -> AsyncGenerator[Application]:
-    """The project of a folder, with tables made in the database of `url`, until the block ends."""
+async def application(
+    folder: Path, build: Build | None = None, url: str = MEMORY, *, clock: Clock = wall_clock_ms, **given: Any
+) -> AsyncGenerator[Application]:
+    """The project of a folder, with tables made in the database of `url`, until the block ends.
+
+    Its rate limits go by `clock`. `given` are settings, such as `limit_store="off"`, and go before the project's own.
+    """
     parts = project.parts(folder)
     make = build or project.build(folder)
-    settings = config.load(folder, sql_url=url)
+    settings = config.load(folder, sql_url=url, **given)
     db = await connect(url)
     try:
         await create(db, parts.scripts(db.dialect.name))
@@ -49,7 +57,11 @@ async def application(folder: Path, build: Build | None = None, url: str = MEMOR
             app = make(platform)
             limits = gateway_settings(settings)
             dispatcher = Dispatcher(
-                app.services, app.authenticator or Anonymous(), required=parts.services, settings=limits
+                app.services,
+                app.authenticator or Anonymous(),
+                required=parts.services,
+                settings=limits,
+                limiter=limiter(settings, app.services, token_buckets(settings, db, clock), clock),
             )
             yield Application(platform, dispatcher)
     finally:

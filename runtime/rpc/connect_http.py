@@ -245,7 +245,8 @@ class Exchange(httputil.HTTPMessageDelegate):
         timeout_ms = connect_request.timeout_ms(self._headers)
         device = self._name("Sun-Device")
         call_id = self._name("Sun-Call-Id") or self._server.next_call_id()
-        return timeout_ms, Caller("http", self._address(), device, self._token()), call_id
+        client = self._headers.get("User-Agent", "")
+        return timeout_ms, Caller("http", self._address(), device, self._token(), client), call_id
 
     def _body(self) -> bytes:
         return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)

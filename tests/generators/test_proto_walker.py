@@ -339,10 +339,10 @@ def test_methods_services_and_clients(calls: Project) -> None:
 def test_permissions(calls: Project) -> None:
     rows = [line for line in calls.walk()["permissions.md"].splitlines() if line.startswith("| `")]
     assert rows == [
-        "| `app.Other/Put` | user | yes | - |",
-        "| `app.ThingService/GetHTTPInfo` | anyone | no | - |",
-        "| `app.ThingService/Import` | admin | yes, idempotent | - |",
-        "| `app.ThingService/Put` | owner | yes | app.NameTaken (already_exists), app.NameTaken.Inner (aborted) |",
+        "| `app.Other/Put` | user | yes | - | - |",
+        "| `app.ThingService/GetHTTPInfo` | anyone | no | - | - |",
+        "| `app.ThingService/Import` | admin | yes, idempotent | - | - |",
+        "| `app.ThingService/Put` | owner | yes | - | app.NameTaken (already_exists), app.NameTaken.Inner (aborted) |",
     ]
 
 
