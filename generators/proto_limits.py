@@ -18,7 +18,8 @@ def check_limit(limit: ir.Limit) -> Iterator[tuple[str, str]]:
     """The field of each value that makes no sense, and why."""
     if not limit.name:
         yield "limit", "the limit has no name: methods name what they draw from"
-    elif not _NAME.fullmatch(limit.name) or len(limit.name) > _MOST_NAME:
+        return
+    if not _NAME.fullmatch(limit.name) or len(limit.name) > _MOST_NAME:
         rule = f"use lower case, digits and single underscores, at most {_MOST_NAME}"
         yield limit.name, f"{limit.name!r} is no name of a limit: {rule}"
     if not 1 <= limit.tokens <= MOST_TOKENS:
@@ -64,4 +65,5 @@ def duplicates(limits: Sequence[ir.Limit]) -> Iterator[tuple[ir.Limit, ir.Limit]
 
 
 def _known(declared: Mapping[str, ir.Limit]) -> str:
-    return f"; there are {', '.join(sorted(declared))}" if declared else ""
+    names = ", ".join(sorted(filter(None, declared)))
+    return f"; there are {names}" if names else ""

@@ -374,7 +374,7 @@ class _Plan:
             response=response,
             callers=method.callers.upper(),
             options=tuple(self._options(method, errors)),
-            deprecated=literal(f"{method.full_name}: {deprecated}") if deprecated else "",
+            deprecated=literal(f"{method.full_name} is {deprecated.lower().rstrip('.')}") if deprecated else "",
             streams=method.server_streaming,
             answers=answers,
             call=call,

@@ -185,9 +185,8 @@ def test_checks_name_every_broken_rule_and_its_place(project: Project) -> None:
         assert broken(text="a") == [("text", "min_len", "must have at least 2 characters")]
         assert broken(text="ábé") == [("text", "pattern", r"must match ^[a-z\\d]+$")]
         assert broken(text="ab\\n") == [("text", "pattern", r"must match ^[a-z\\d]+$")]
-        assert broken(text="A----") == [
-            ("text", "max_len", "must have at most 4 characters"), ("text", "pattern", r"must match ^[a-z\\d]+$")
-        ]
+        # What is too long is not searched.
+        assert broken(text="A----") == [("text", "max_len", "must have at most 4 characters")]
         assert broken(data=b"xx") == [("data", "max_len", "must have at most 1 byte")]
         assert broken(number=-2) == [("number", "gte", "must be at least -1")]
         assert broken(number=6) == [("number", "lte", "must be at most 5")]
@@ -207,6 +206,66 @@ def test_checks_name_every_broken_rule_and_its_place(project: Project) -> None:
         assert broken(inner=Request(**{**good, "number": 9})) == [("inner.number", "lte", "must be at most 5")]
         # A large request gets no answer that is larger still.
         assert len(broken(tags=["long"] * 100_000)) <= 101
+        """
+    )
+
+
+def test_rules_hold_in_oneofs_optional_fields_maps_and_at_any_depth(project: Project) -> None:
+    project.add(
+        "app/deep.proto",
+        HEAD
+        + """
+message Node {
+  oneof which {
+    string name = 1 [(sun.field) = {min_len: 2, pattern: "^[a-z]*$"}];
+    int64 number = 2 [(sun.field) = {gte: 1}];
+    Leaf leaf = 3;
+  }
+  optional string note = 4 [(sun.field) = {min_len: 1}];
+  optional int32 must = 5 [(sun.field) = {required: true, lte: 9}];
+  map<int64, Node> by_id = 6 [(sun.field) = {min_items: 0, max_items: 2}];
+  repeated Node below = 7;
+  Node next = 8;
+}
+message Leaf { bytes data = 1 [(sun.field) = {max_len: 1}]; }
+""",
+    )
+    project.generate()
+    project.run(
+        """
+        from google.protobuf.message import DecodeError
+        from generated.proto.app.deep_pb2 import Leaf, Node
+        from generated.rpc.app.deep import check_node
+
+        def broken(**values):
+            return [each[:2] for each in check_node(Node(**{"must": 1, **values}))]
+
+        assert broken() == broken(name="ab") == broken(number=1) == broken(leaf=Leaf()) == broken(note="x") == []
+        assert broken(name="") == [("name", "min_len")]
+        assert broken(name="AB") == [("name", "pattern")]
+        assert broken(number=0) == [("number", "gte")]
+        assert broken(leaf=Leaf(data=b"xx")) == [("leaf.data", "max_len")]
+        assert broken(note="") == [("note", "min_len")]
+        assert broken(must=0) == []
+        assert broken(must=10) == [("must", "lte")]
+        assert [each[:2] for each in check_node(Node())] == [("must", "required")]
+        assert broken(by_id={7: Node(must=1, number=-1)}) == [("by_id[7].number", "gte")]
+        assert broken(by_id={key: Node(must=1) for key in range(3)}) == [("by_id", "max_items")]
+
+        node = Node(must=10)
+        for _ in range(100):
+            node = Node(must=1, next=node)
+        deepest = Node.FromString(node.SerializeToString())
+        assert [each[:2] for each in check_node(deepest)] == [("next." * 100 + "must", "lte")]
+        try:
+            Node.FromString(Node(must=1, next=node).SerializeToString())
+        except DecodeError:
+            pass
+        else:
+            raise AssertionError("what nests deeper is no message: checks go no deeper than this")
+
+        wide = Node(must=1, below=[Node(must=1, below=[Node(must=10) for _ in range(300)]) for _ in range(300)])
+        assert len(check_node(wide)) <= 300
         """
     )
 
