@@ -6,11 +6,11 @@ Then write or compare.
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from generators import writer
+from generators import proto_lock, writer
 from generators.artifacts import Artifact, Target
 from generators.diagnostics import Diagnostics, Position
 from generators.ir import Schema
@@ -37,8 +37,20 @@ class Source:
     def output(self) -> Path:
         return self.root / self.folder
 
-    def inputs(self) -> str:
-        """The digest of everything the output follows from: schemas, the generator, its templates and tools."""
+    @property
+    def proto_lock(self) -> Path:
+        """The file that remembers what the proto files have promised. There is none before the first of them."""
+        return self.schema / proto_lock.NAME
+
+    @property
+    def proto_lock_shown(self) -> str:
+        return f"{self.shown}/{proto_lock.NAME}"
+
+    def inputs(self, locks: Mapping[Path, str] | None = None) -> str:
+        """The digest of everything the output follows from: schemas, the generator, its templates and tools.
+
+        `locks` are the texts that locks are about to have.
+        """
         files = _files(self.schema, (".sql", ".proto"), "schema")
         for folder in self.includes:
             files |= _files(folder, (".proto",), "include")
@@ -46,7 +58,15 @@ class Source:
         files |= _files(FRAMEWORK / "templates" / "sql", (".jinja",), "sql")
         files |= _files(FRAMEWORK / "templates" / "proto", (".jinja",), "proto")
         versions = [f"{tool} {importlib.metadata.version(tool)}" for tool in _TOOLS]
-        return writer.input_digest(files, [*versions, self.package])
+        kept = {self.proto_lock: _read(self.proto_lock)}
+        kept |= {file: text.encode() for file, text in (locks or {}).items()}
+        digests = [f"{file.name} {writer.digest(data)}" for file, data in sorted(kept.items())]
+        return writer.input_digest(files, [*versions, self.package, *digests])
+
+
+def _read(file: Path) -> bytes:
+    """What a lock holds; nothing where there is none."""
+    return file.read_bytes() if file.exists() else b""
 
 
 def _files(folder: Path, suffixes: tuple[str, ...], name: str) -> dict[str, Path]:
@@ -119,19 +139,67 @@ def artifacts(source: Source, schema: Schema) -> list[Artifact]:
     return writer.formatted(made)
 
 
-def generate(source: Source, tell: Callable[[str], None] | None = None, *, force: bool = False) -> writer.Written:
-    """Bring a target's files up to date; `tell` hears what was passed over.
+def promises(
+    source: Source, schema: Schema, allowed: Collection[str] = (), tell: Callable[[str], None] | None = None
+) -> dict[Path, str]:
+    """The lock of the proto files where its text must change, by its path.
 
-    Raises SchemaError and EditedFiles, both before anything is written.
+    Raises SchemaError with every change that breaks what was promised, unless it is among the `allowed`: names of what
+    may break, or `all`. `tell` hears of those.
     """
-    inputs = source.inputs()
-    if writer.is_current(source.output, inputs):
+    from generators import proto_breaking
+    from generators.proto_parser import places
+
+    diagnostics = Diagnostics()
+    before = _read(source.proto_lock)
+    old = proto_lock.read(before, source.proto_lock_shown, diagnostics)
+    diagnostics.raise_if_any()
+    new = proto_lock.of(schema.protos)
+    for each in proto_breaking.breaks(old, new, places(schema.protos)):
+        if not each.is_allowed(allowed):
+            diagnostics.error(each.position, each.code, each.message)
+        elif tell is not None:
+            tell(f"{each.position}: allowed: {each.text}")
+    diagnostics.raise_if_any()
+    text = proto_lock.render(new)
+    return {source.proto_lock: text} if text.encode() != before else {}
+
+
+def generate(
+    source: Source,
+    tell: Callable[[str], None] | None = None,
+    *,
+    force: bool = False,
+    allow_breaking: Collection[str] = (),
+) -> writer.Written:
+    """Bring a target's files up to date, and its locks; `tell` hears what was passed over.
+
+    The paths in the result are relative to the project. Raises SchemaError and EditedFiles, both before anything is
+    written.
+    """
+    if writer.is_current(source.output, source.inputs()):
         return writer.Written((), (), len(writer.read_manifest(source.output).files))
-    return writer.write(source.output, artifacts(source, load(source, tell)), inputs, force=force)
+    schema = load(source, tell)
+    locks = promises(source, schema, allow_breaking, tell)
+    made = artifacts(source, schema)
+    done = writer.write(source.output, made, source.inputs(locks), force=force, first=locks)
+    written = (
+        *(f"{source.shown}/{file.name}" for file in locks),
+        *(f"{source.folder}/{path}" for path in done.written),
+    )
+    return writer.Written(written, tuple(f"{source.folder}/{path}" for path in done.removed), done.unchanged)
 
 
 def drift(source: Source) -> list[writer.Difference]:
-    """How a target's files differ from its schema. Raises SchemaError."""
+    """How a target's files and locks differ from its schema, by their paths in the project. Raises SchemaError."""
     if writer.is_current(source.output, source.inputs()):
         return []
-    return writer.compare(source.output, artifacts(source, load(source)))
+    schema = load(source)
+    differences = [
+        writer.Difference(f"{source.shown}/{file.name}", "changed", _read(file).decode("utf-8", "replace"), text)
+        if file.exists()
+        else writer.Difference(f"{source.shown}/{file.name}", "missing", None, text)
+        for file, text in promises(source, schema).items()
+    ]
+    found = writer.compare(source.output, artifacts(source, schema))
+    return [*differences, *(replace(each, path=f"{source.folder}/{each.path}") for each in found)]

@@ -80,6 +80,21 @@ def messages(found: Sequence[ir.Message]) -> Iterator[ir.Message]:
         yield from messages(message.messages)
 
 
+def places(files: Sequence[ir.ProtoFile]) -> dict[str, Position]:
+    """Where each message, field, enum, service and method is declared, by full name."""
+    found: dict[str, Position] = {}
+    for file in files:
+        for message in messages(file.messages):
+            found[message.full_name] = message.position
+            found |= {f"{message.full_name}.{field.name}": field.position for field in message.fields}
+            found |= {enum.full_name: enum.position for enum in message.enums}
+        found |= {enum.full_name: enum.position for enum in file.enums}
+        for service in file.services:
+            found[service.full_name] = service.position
+            found |= {method.full_name: method.position for method in service.methods}
+    return found
+
+
 def _sorted(files: Sequence[ir.ProtoFile]) -> tuple[ir.ProtoFile, ...]:
     return tuple(sorted(files, key=lambda file: file.path))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -22,19 +23,27 @@ def tree(folder: Path) -> dict[str, str]:
     return {file.relative_to(folder).as_posix(): file.read_text("utf-8") for file in files}
 
 
+def texts(files: Iterable[Path]) -> dict[str, str]:
+    return {file.name: file.read_text("utf-8") for file in files}
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_golden(case: str, tmp_path: Path) -> None:
     source = GOLDEN / case
     shutil.copytree(source / "schema", tmp_path / "schema")
     result = CliRunner().invoke(sun.cli, ["--project", str(tmp_path), "generate"])
-    made = tree(tmp_path / "generated")
+    made, locks = tree(tmp_path / "generated"), texts((tmp_path / "schema").glob("*.lock"))
     if UPDATE:
         shutil.rmtree(source / "expected", ignore_errors=True)
         (source / "stderr.txt").unlink(missing_ok=True)
+        for lock in source.glob("*.lock"):
+            lock.unlink()
         if result.exit_code == 0:
             shutil.copytree(
                 tmp_path / "generated", source / "expected", ignore=shutil.ignore_patterns(INPUTS, MANIFEST)
             )
+            for name, text in locks.items():
+                (source / name).write_text(text, "utf-8")
         else:
             (source / "stderr.txt").write_text(result.stderr, "utf-8")
     if (source / "stderr.txt").exists():
@@ -44,3 +53,4 @@ def test_golden(case: str, tmp_path: Path) -> None:
     else:
         assert result.exit_code == 0, result.output
         assert made == tree(source / "expected")
+        assert locks == texts(source.glob("*.lock"))

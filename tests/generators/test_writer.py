@@ -110,9 +110,7 @@ def test_a_generated_file_that_the_manifest_forgot_is_named(tmp_path: Path) -> N
 def test_a_diff_reads_from_what_is_there_to_what_belongs_there(tmp_path: Path) -> None:
     write(tmp_path, [ONE], "inputs")
     (difference,) = compare(tmp_path, [Artifact(ONE.path, "x = 9\n")])
-    assert difference.diff("generated") == (
-        "--- generated/a/one.py\n+++ generated/a/one.py\n@@ -1 +1 @@\n-x = 1\n+x = 9\n"
-    )
+    assert difference.diff() == "--- a/one.py\n+++ a/one.py\n@@ -1 +1 @@\n-x = 1\n+x = 9\n"
 
 
 def test_current_means_same_inputs_and_untouched_files(tmp_path: Path) -> None:
