@@ -395,6 +395,74 @@ def test_methods_services_and_clients(calls: Project) -> None:
     )
 
 
+def test_deprecated_methods_warn_their_caller_and_nobody_else(project: Project) -> None:
+    project.add(
+        "app/old.proto",
+        HEAD
+        + """
+message Empty {}
+service OldService {
+  rpc Find(Empty) returns (Empty) {
+    option deprecated = true;
+    option (sun.method) = {callers: CALLERS_USER, deprecated_since: "2026-11-30"};
+  }
+  rpc Seek(Empty) returns (Empty) { option (sun.method) = {callers: CALLERS_USER}; }
+}
+""",
+    )
+    project.generate()
+    project.run(
+        """
+        import warnings
+        from generated.proto.app.old_pb2 import Empty
+        from generated.rpc.app.old import OLD_SERVICE_FIND, OldClient, OldService
+
+        assert OLD_SERVICE_FIND.deprecated and OLD_SERVICE_FIND.deprecated_since_s == 1795996800
+
+        class Handler(OldService):
+            async def find(self, request, ctx): return request
+            async def seek(self, request, ctx): return request
+
+        Handler().find(Empty(), None).close()
+        client = OldClient(None)
+        client.seek(Empty())
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            client.find(Empty())
+        assert [(each.category, str(each.message)) for each in found] == [
+            (DeprecationWarning, "app.OldService/Find is deprecated since 2026-11-30")
+        ]
+        """
+    )
+
+
+def test_files_may_draw_from_each_others_limits(project: Project) -> None:
+    for name, other in (("one", "two"), ("two", "one")):
+        project.add(
+            f"app/{name}.proto",
+            HEAD
+            + f"""
+option (sun.limit) = {{name: "{name}" per: PER_USER tokens: 5 refill_ms: 1000}};
+message {name.title()} {{ option (sun.error) = {{code: CODE_ABORTED, message: "no"}}; }}
+service {name.title()}Service {{
+  rpc Go({name.title()}) returns ({name.title()}) {{
+    option (sun.method) = {{callers: CALLERS_USER, limits: ["{other}", "{name}"], errors: ["app.{other.title()}"]}};
+  }}
+}}
+""",
+        )
+    project.generate()
+    project.run(
+        """
+        from generated.rpc.app.one import ONE_SERVICE_GO
+        from generated.rpc.app.two import TWO_SERVICE_GO
+
+        assert [limit.name for limit in ONE_SERVICE_GO.limits] == ["two", "one"]
+        assert ONE_SERVICE_GO.limits == TWO_SERVICE_GO.limits[::-1]
+        """
+    )
+
+
 def test_permissions(calls: Project) -> None:
     rows = [line for line in calls.walk()["permissions.md"].splitlines() if line.startswith("| `")]
     assert rows == [
