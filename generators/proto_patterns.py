@@ -79,7 +79,9 @@ class _Automaton:
         self._sets: list[frozenset[str]] = []
         self._follow: list[dict[int, int]] = []
         items = list(tree)
-        self._is_anchored = bool(items) and _name(items[0]) == "AT" and str(items[0][1]) in _BEGINNINGS
+        starts = bool(items) and _name(items[0]) == "AT" and str(items[0][1]) in _BEGINNINGS
+        # In a text of many lines, ^ is the beginning of each.
+        self._is_anchored = starts and not tree.state.flags & re.MULTILINE
         self._row(items)
         self._reach = [self._reached(state) for state in range(len(self._sets))]
         self._looping = [state for state, reached in enumerate(self._reach) if state in reached]

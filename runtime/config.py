@@ -25,8 +25,8 @@ class LimitNumbers(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    tokens: int | None = Field(default=None, ge=1)
-    refill_ms: int | None = Field(default=None, ge=1)
+    tokens: int | None = Field(default=None, ge=1, le=1_000_000)
+    refill_ms: int | None = Field(default=None, ge=1, le=31 * 24 * 3_600_000)
 
 
 class ConfigError(Exception):

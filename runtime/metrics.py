@@ -41,6 +41,7 @@ class Metrics:
         )
         # Looking up a labelled child takes a lock and a tuple of strings; a call pays for it once per combination.
         self._children: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
+        self._drawn: dict[tuple[str, bool], Counter] = {}
         self._statements: dict[tuple[str, str], Histogram] = {}
 
     def call_finished(self, method: str, code: str, transport: str, seconds: float) -> None:
@@ -55,7 +56,10 @@ class Metrics:
 
     def limit_drawn(self, limit: str, refused: bool) -> None:
         """Counts one token that a call has drawn, or was refused."""
-        self._draws.labels(limit, "refused" if refused else "drawn").inc()
+        child = self._drawn.get((limit, refused))
+        if child is None:
+            child = self._drawn[limit, refused] = self._draws.labels(limit, "refused" if refused else "drawn")
+        child.inc()
 
     def statement_finished(self, table: str, kind: str, seconds: float, rows: int, error: BaseException | None) -> None:
         """Counts one SQL statement; an observer of `runtime.sql`. `error` is counted by the name of its class."""

@@ -22,7 +22,7 @@ from runtime.rpc.context import Authenticator, Context, Identity
 from runtime.rpc.deadline import Deadline
 from runtime.rpc.errors import Code, DeclaredError, RpcError
 from runtime.rpc.framework_errors import FRAMEWORK_ERRORS
-from runtime.rpc.limits import Draws, Limiter, Origin
+from runtime.rpc.limits import NO_DRAWS, Draws, Limiter, Origin
 from runtime.rpc.metadata import CallMetadata
 from runtime.rpc.service import Callers, Method, Service
 from runtime.rpc.settings import GatewaySettings
@@ -31,7 +31,6 @@ from runtime.sql.errors import Conflict, Unavailable
 
 UNKNOWN_METHOD = "unknown"
 """What logs and metrics call every method that does not exist, whatever the client called it."""
-
 
 _MOST_WARNINGS = 1_000
 """Pairs of deprecated method and client program: clients may call themselves anything."""
@@ -271,6 +270,8 @@ class Dispatcher:
         return identity
 
     def _draws(self, method: Method[Any, Any], caller: Caller, identity: Identity | None) -> Draws:
+        if not method.limits:
+            return NO_DRAWS
         user_id = identity.user_id if identity is not None else None
         return self._limiter.draws(method.limits, Origin(user_id, caller.address, caller.device))
 
@@ -278,7 +279,8 @@ class Dispatcher:
         """Says that a method is deprecated: to its client by RFC 9745, to the log once for each client program."""
         if method.deprecated_since_s:
             call.metadata.headers.set("deprecation", f"@{method.deprecated_since_s}")
-        client = call.caller.client[:_MOST_CLIENT_CHARS]
+        # Whatever it calls itself, it stays on its line of the log.
+        client = call.caller.client[:_MOST_CLIENT_CHARS].encode("unicode_escape").decode()
         if (method.path, client) not in self._warned and len(self._warned) < _MOST_WARNINGS:
             self._warned.add((method.path, client))
             self._log.warning("deprecated method", method=method.path, client=client)

@@ -37,13 +37,13 @@ class Origin(NamedTuple):
 
 
 Observe = Callable[[str, bool], None]
+"""Is told of each draw: the limit's name, and whether it was refused."""
 
 
 class Limiter:
     """Draws the tokens of calls. Without buckets nothing is limited.
 
-    `rates` replaces numbers of the schema by the limit's name. `clock` is the time since 1970 in ms. `observe` is told
-    of each draw: the limit's name, and whether it was refused.
+    `rates` replaces numbers of the schema by the limit's name. `clock` is the time since 1970 in ms.
     """
 
     def __init__(

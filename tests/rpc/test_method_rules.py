@@ -160,7 +160,7 @@ async def test_the_log_says_once_which_client_program_calls_a_deprecated_method(
             headers = {"Content-Type": "application/json", "User-Agent": agent}
             await request(address.port, "POST", f"/{OLDER.path}", headers, b'"hi"')
         socket = await RawSocket.open(address.port, JSON_WIRE)
-        socket.send(Hello("", "phone", "app/3"))
+        socket.send(Hello("", "phone", "app/3\n[error]"))
         assert isinstance(await socket.frame(), Welcome)
         for call_id in ("1", "2"):
             socket.send(Call(call_id, OLDER.path, b'"hi"', 0))
@@ -170,7 +170,7 @@ async def test_the_log_says_once_which_client_program_calls_a_deprecated_method(
         assert [(line["method"], line["client"]) for line in lines] == [
             (OLDER.path, "app/1"),
             (OLDER.path, "app/2"),
-            (OLDER.path, "app/3"),
+            (OLDER.path, "app/3\\n[error]"),
         ]
 
 
