@@ -50,20 +50,26 @@ def cli(context: click.Context, project: Path, debug: bool) -> None:
 @click.option("--check", is_flag=True, help="Write nothing; print how files differ from the schema, exit 1 if any.")
 @click.option("--watch", is_flag=True, help="Stay, and generate again after each change of the schema.")
 @click.option("--force", is_flag=True, help="Overwrite generated files that were edited by hand.")
+@click.option(
+    "--allow-breaking",
+    multiple=True,
+    metavar="NAME",
+    help="Let this message, field, enum, method, service or package break its clients; `all` for everything.",
+)
 @click.pass_obj
-def generate(project: Path, check: bool, watch: bool, force: bool) -> None:
+def generate(project: Path, check: bool, watch: bool, force: bool, allow_breaking: tuple[str, ...]) -> None:
     """Bring generated/ up to date with schema/."""
-    if check and (watch or force):
-        raise click.UsageError("--check writes nothing and runs once: it goes with neither --watch nor --force")
+    if check and (watch or force or allow_breaking):
+        raise click.UsageError("--check writes nothing and runs once: it goes with no other option")
     sources = _sources(project)
     if check:
         drifted = [_print_drift(source) for source in sources]
         sys.exit(1 if any(drifted) else 0)
     if watch:
-        _watch(sources, force=force)
+        _watch(sources, force=force, allow_breaking=allow_breaking)
         return
     for source in sources:
-        _generate(source, force=force)
+        _generate(source, force=force, allow_breaking=allow_breaking)
 
 
 def _sources(project: Path) -> list[Source]:
@@ -75,12 +81,12 @@ def _sources(project: Path) -> list[Source]:
         raise Refused(str(error)) from error
 
 
-def _generate(source: Source, *, force: bool) -> None:
+def _generate(source: Source, *, force: bool = False, allow_breaking: tuple[str, ...] = ()) -> None:
     from generators import pipeline, writer
 
     with _schema_errors():
         try:
-            done = pipeline.generate(source, click.echo, force=force)
+            done = pipeline.generate(source, click.echo, force=force, allow_breaking=allow_breaking)
         except writer.EditedFiles as error:
             for path in error.paths:
                 click.echo(f"sun: {source.folder}/{path} was edited by hand", err=True)
@@ -107,7 +113,7 @@ def _print_drift(source: Source) -> bool:
     return bool(differences)
 
 
-def _watch(sources: list[Source], *, force: bool) -> None:
+def _watch(sources: list[Source], *, force: bool, allow_breaking: tuple[str, ...]) -> None:
     import watchfiles
 
     click.echo("watching for changes; Ctrl-C ends it")
@@ -122,7 +128,7 @@ def _watch(sources: list[Source], *, force: bool) -> None:
                     inputs = source.inputs()
                 if seen.get(source.folder) != inputs:
                     seen[source.folder] = inputs
-                    _generate(source, force=force)
+                    _generate(source, force=force, allow_breaking=allow_breaking)
             except Refused as error:
                 error.show()
 
@@ -172,6 +178,7 @@ def _settings(project: Path, **given: Any) -> Settings:
 def _one_line_errors() -> Iterator[None]:
     """Turns what an operator can mend into one line and exit code 2."""
     from runtime.bundle import NotCreated
+    from runtime.config import ConfigError
     from runtime.leases import NoFreeNode
     from runtime.project import NotAProject
     from runtime.rpc.dispatcher import BindingError
@@ -181,7 +188,17 @@ def _one_line_errors() -> Iterator[None]:
 
     try:
         yield
-    except (BindingError, InvalidUrl, MissingMethods, NoFreeNode, NotAProject, NotCreated, OSError, SqlError) as error:
+    except (
+        BindingError,
+        ConfigError,
+        InvalidUrl,
+        MissingMethods,
+        NoFreeNode,
+        NotAProject,
+        NotCreated,
+        OSError,
+        SqlError,
+    ) as error:
         if _debugging():
             raise
         raise Refused(str(error)) from error
@@ -376,7 +393,7 @@ def init(folder: Path) -> None:
     for path in made:
         click.echo(f"wrote {folder / path}")
     for source in pipeline.sources(folder):
-        _generate(source, force=False)
+        _generate(source)
     click.echo(f"next:\n  cd {folder}\n  sun serve")
 
 

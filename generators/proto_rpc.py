@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from generators import ir, proto_names, templates
@@ -43,6 +45,17 @@ class _Error:
 
 
 @dataclass(frozen=True, slots=True)
+class _Limit:
+    constant: str
+    name: str
+    per: str
+    tokens: str
+    refill_ms: str
+    charge: str  # empty where every call is charged
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Method:
     attribute: str
     constant: str
@@ -51,6 +64,7 @@ class _Method:
     response: str
     callers: str
     options: tuple[str, ...]
+    deprecated: str  # why a caller should not, as a literal; empty for a method that is not deprecated
     streams: bool
     answers: str  # what the handler's method is annotated with
     call: str  # what the client's method returns
@@ -85,7 +99,9 @@ class _Names:
 def has_module(file: ir.ProtoFile, index: Index) -> bool:
     """Whether the file has anything for an rpc module."""
     found = list(messages(file.messages))
-    return bool(file.services) or any(each.error is not None or index.is_checked(each.full_name) for each in found)
+    return bool(file.services or file.limits) or any(
+        each.error is not None or index.is_checked(each.full_name) for each in found
+    )
 
 
 def claim_names(file: ir.ProtoFile, index: Index, diagnostics: Diagnostics) -> set[str]:
@@ -100,6 +116,8 @@ def claim_names(file: ir.ProtoFile, index: Index, diagnostics: Diagnostics) -> s
                 parameters.claim(proto_names.parameter(each.name), f"field {each.name}", each.position)
         if index.is_checked(message.full_name):
             names.claim(proto_names.check(path), f"the check of {message.full_name}", message.position)
+    for limit in file.limits:
+        names.claim(proto_names.limit(limit.name), f"limit {limit.name}", limit.position)
     for service in file.services:
         names.claim(service.name, f"service {service.full_name}", service.position)
         names.claim(proto_names.client(service.name), f"the client of {service.full_name}", service.position)
@@ -143,12 +161,22 @@ def permissions(files: tuple[ir.ProtoFile, ...], index: Index) -> Artifact:
             method.full_name,
             method.callers,
             "yes, idempotent" if method.idempotent and method.side_effects else "yes" if method.side_effects else "no",
+            ", ".join(method.limits) or "-",
             ", ".join(f"{name} ({_rule(name, index).code})" for name in method.errors) or "-",
         )
         for method in sorted(methods, key=lambda method: method.full_name)
     ]
-    source = f"{index.target.source}/proto"
-    return Artifact("permissions.md", templates.render("proto/permissions.md.jinja", source=source, rows=rows))
+    limits = sorted((limit for file in files for limit in file.limits), key=lambda limit: limit.name)
+    text = templates.render(
+        "proto/permissions.md.jinja",
+        source=f"{index.target.source}/proto",
+        rows=rows,
+        limits=[
+            (limit.name, ", ".join(limit.per), limit.tokens, f"{limit.refill_ms / 1000:g}", limit.charge)
+            for limit in limits
+        ],
+    )
+    return Artifact("permissions.md", text)
 
 
 def _rule(error: str, index: Index) -> ir.ErrorRule:
@@ -156,6 +184,12 @@ def _rule(error: str, index: Index) -> ir.ErrorRule:
     if rule is None:
         raise KeyError(error)
     return rule
+
+
+def _deprecation(method: ir.Method) -> str:
+    if not method.deprecated:
+        return ""
+    return f"Deprecated since {method.deprecated_since}." if method.deprecated_since else "Deprecated."
 
 
 class _Plan:
@@ -169,7 +203,7 @@ class _Plan:
         parameters = {proto_names.parameter(each) for each in fields}
         attributes = {proto_names.method(method.name) for service in file.services for method in service.methods}
         self._imports = Imports(names | parameters | attributes | {"annotations"})
-        self._declares = any(message.error for message in messages(file.messages))
+        self._declares = bool(file.limits) or any(message.error for message in messages(file.messages))
 
     def artifact(self) -> Artifact:
         file, index = self._file, self._index
@@ -179,7 +213,8 @@ class _Plan:
         checks = [planner.check(message) for message in found if index.is_checked(message.full_name)]
         services = [self._service(service) for service in file.services]
         module, proto = index.rpc_module(file.path), index.proto_module(file.path)
-        names = self._names(errors=bool(errors), checks=bool(checks), services=bool(services))
+        limits = [self._limit(limit) for limit in file.limits]
+        names = self._names(errors=bool(errors), limits=bool(limits), checks=bool(checks), services=services)
         if planner.patterns:
             names["re"] = self._imports.module("re")
         text = templates.render(
@@ -190,6 +225,7 @@ class _Plan:
             imports=self._imports.lines(),
             late=self._imports.lines(late=True),
             errors=errors,
+            limits=limits,
             patterns=planner.patterns,
             checks=checks,
             enough=ENOUGH,
@@ -198,11 +234,15 @@ class _Plan:
         )
         return Artifact(f"{index.folder(module)}/{module.name}.py", text)
 
-    def _names(self, *, errors: bool, checks: bool, services: bool) -> dict[str, str]:
+    def _names(self, *, errors: bool, limits: bool, checks: bool, services: Sequence[_Service]) -> dict[str, str]:
         """The local names of what the template itself uses."""
         wanted: list[tuple[str, str]] = []
         if errors:
             wanted += [("runtime.rpc.errors", "Code"), ("runtime.rpc.errors", "DeclaredError")]
+        if limits:
+            wanted += [("runtime.rpc.service", name) for name in ("Charge", "Limit", "Per")]
+        if any(method.deprecated for service in services for method in service.methods):
+            wanted.append(("typing_extensions", "deprecated"))
         if checks:
             wanted.append(("runtime.rpc.service", "Violation"))
         if services:
@@ -257,6 +297,25 @@ class _Plan:
             doc=docstring(paragraphs(message.comment, f"Code {rule.code}: {rule.message}")),
         )
 
+    def _limit(self, limit: ir.Limit) -> _Limit:
+        return _Limit(
+            constant=proto_names.limit(limit.name),
+            name=limit.name,
+            per=row(f"{self._imports.name('runtime.rpc.service', 'Per')}.{each.upper()}" for each in limit.per),
+            tokens=f"{limit.tokens:_}",
+            refill_ms=f"{limit.refill_ms:_}",
+            charge=limit.charge.upper() if limit.charge != "always" else "",
+            doc=docstring(limit.comment),
+        )
+
+    def _drawn(self, name: str) -> str:
+        """How the module writes a limit that a method names."""
+        file, constant = self._index.limit_file(name), proto_names.limit(name)
+        if file.path == self._file.path:
+            return constant
+        module = self._index.rpc_module(file.path)
+        return self._imports.name(f"{module.package}.{module.name}", constant, late=self._declares)
+
     def _parameter(self, field: ir.Field) -> _Parameter:
         name = proto_names.parameter(field.name)
         match field.type:
@@ -297,21 +356,10 @@ class _Plan:
         )
 
     def _method(self, service: ir.Service, method: ir.Method) -> _Method:
-        options: list[str] = []
         errors = [self._exception(name) for name in method.errors]
-        if errors:
-            options.append(f"errors={row(errors)}")
-        if not method.side_effects:
-            options.append("side_effects=False")
-        if method.idempotent:
-            options.append("idempotent=True")
-        if method.server_streaming:
-            options.append("server_streaming=True")
-        if self._index.is_checked(method.request):
-            options.append(f"check={self._check(method.request)}")
         raised = f"Raises {', '.join(errors)}." if errors else ""
         rules = " ".join(text for text in (_CALLERS[method.callers], raised) if text)
-        deprecated = "Deprecated." if method.deprecated else ""
+        deprecated = _deprecation(method)
         response = self._proto(method.response)
         answers, call, how = response, self._imports.name("runtime.rpc.service", "Call"), ""
         if method.server_streaming:
@@ -325,13 +373,37 @@ class _Plan:
             request=self._proto(method.request),
             response=response,
             callers=method.callers.upper(),
-            options=tuple(options),
+            options=tuple(self._options(method, errors)),
+            deprecated=literal(f"{method.full_name} is {deprecated.lower().rstrip('.')}") if deprecated else "",
             streams=method.server_streaming,
             answers=answers,
             call=call,
             doc=docstring(paragraphs(method.comment, deprecated, rules, how)),
             client_doc=docstring(paragraphs(method.comment, deprecated, raised)),
         )
+
+    def _options(self, method: ir.Method, errors: Sequence[str]) -> Iterator[str]:
+        """The arguments of the Method that are not at their defaults."""
+        if errors:
+            yield f"errors={row(errors)}"
+        if not method.side_effects:
+            yield "side_effects=False"
+        if method.idempotent:
+            yield "idempotent=True"
+        if method.server_streaming:
+            yield "server_streaming=True"
+        if self._index.is_checked(method.request):
+            yield f"check={self._check(method.request)}"
+        if method.limits:
+            yield f"limits={row(self._drawn(name) for name in method.limits)}"
+        for name in ("timeout_ms", "max_timeout_ms", "max_request_bytes"):
+            if value := getattr(method, name):
+                yield f"{name}={value:_}"
+        if method.deprecated:
+            yield "deprecated=True"
+        if method.deprecated_since:
+            since = datetime.datetime.fromisoformat(f"{method.deprecated_since}T00:00:00Z")
+            yield f"deprecated_since_s={int(since.timestamp()):_}"
 
     def _check(self, request: str) -> str:
         definition = self._index.find(request)

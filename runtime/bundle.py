@@ -19,6 +19,7 @@ from runtime.config import Settings
 from runtime.ids import wall_clock_ms
 from runtime.jobs import Job, running
 from runtime.leases import leased_ids
+from runtime.limits import limiter, token_buckets
 from runtime.logs import configure_logging
 from runtime.metrics import Metrics
 from runtime.push.hub import PushHub
@@ -28,6 +29,7 @@ from runtime.rpc.dispatcher import Dispatcher
 from runtime.rpc.server import Gateway
 from runtime.rpc.service import Service
 from runtime.rpc.settings import GatewaySettings
+from runtime.rpc.sql_token_buckets import SqlTokenBuckets
 from runtime.rpc.websocket import Connections
 from runtime.sql.create import Missing, create, missing
 from runtime.sql.database import Database, connect
@@ -135,7 +137,8 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
 def run(settings: Settings, parts: Parts, build: Build, announce: Announce) -> None:
     """Serve until SIGTERM or SIGINT, then drain. Blocks; `announce` is told the URL once it is listening.
 
-    Raises InvalidUrl, SqlError, NotCreated, BindingError, MissingMethods and OSError before anything is served.
+    Raises InvalidUrl, SqlError, NotCreated, ConfigError, BindingError, MissingMethods and OSError before anything is
+    served.
     """
     import uvloop
 
@@ -171,6 +174,7 @@ async def _serve(settings: Settings, parts: Parts, build: Build, announce: Annou
         metrics = Metrics()
         db.observe(metrics.statement_finished)
         metrics.watch_cache(db.cache)
+        buckets = token_buckets(settings, db)
         dispatcher = Dispatcher(
             app.services,
             authenticator,
@@ -178,6 +182,7 @@ async def _serve(settings: Settings, parts: Parts, build: Build, announce: Annou
             settings=limits,
             metrics=metrics,
             attempts=attempts,
+            limiter=limiter(settings, app.services, buckets, observe=metrics.limit_drawn),
         )
         gateway = Gateway(dispatcher, limits, checks={"sql": db.ping}, connections=connections, hub=hub)
         address = await gateway.start()
@@ -186,7 +191,10 @@ async def _serve(settings: Settings, parts: Parts, build: Build, announce: Annou
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
-        await stack.enter_async_context(running((*app.jobs, *_housekeeping(settings, hub, attempts))))
+        jobs = [*app.jobs, *_housekeeping(settings, hub, attempts)]
+        if isinstance(buckets, SqlTokenBuckets):
+            jobs.append(buckets.job)
+        await stack.enter_async_context(running(jobs))
         await stack.enter_async_context(_watching(hub))
         stack.push_async_callback(gateway.drain)
         announce(address.url)

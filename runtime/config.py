@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -20,6 +20,15 @@ from pydantic_settings import (
 from runtime.sql.urls import each
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class LimitNumbers(BaseModel):
+    """Numbers that go before those of a limit's schema."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tokens: int | None = Field(default=None, ge=1, le=1_000_000)
+    refill_ms: int | None = Field(default=None, ge=1, le=31 * 24 * 3_600_000)
 
 
 class ConfigError(Exception):
@@ -63,6 +72,12 @@ class Settings(BaseSettings):
         description="between looks for pushes of other processes; 0 for none; by itself 100, embedded 0",
     )
     push_keep_ms: int = Field(default=7 * 86_400_000, ge=0, description="how long pushes are kept for those who resume")
+    limit_store: Literal["memory", "sql", "off"] = Field(
+        default="memory", description="where rate limits are counted: in each process, shared in SQL, or nowhere"
+    )
+    limits: dict[str, LimitNumbers] = Field(
+        default_factory=dict[str, LimitNumbers], description="other numbers for rate limits of the schema, by name"
+    )
     pool_size: int = Field(default=10, ge=1, le=1000, description="connections to the SQL server")
     connect_timeout_ms: int = Field(default=5_000, ge=1, description="to reach an engine")
     log_format: Literal["console", "json"] = Field(default="console", description="console or json")
@@ -138,6 +153,7 @@ def load(project: Path, **given: Any) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"{name} (sun.toml, or SUN_{name.upper()}): {first['msg']}") from None
+        variable = f"SUN_{str(first['loc'][0]).upper()}"
+        raise ConfigError(f"{name} (sun.toml, or {variable}): {first['msg']}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"sun.toml: {error}") from None

@@ -253,7 +253,8 @@ class Exchange(httputil.HTTPMessageDelegate):
         timeout_ms = connect_request.timeout_ms(self._headers)
         device = self._name("Sun-Device")
         call_id = self._name("Sun-Call-Id") or self._server.next_call_id()
-        return timeout_ms, Caller("http", self._address(), device, self._token()), call_id
+        client = self._headers.get("User-Agent", "")
+        return timeout_ms, Caller("http", self._address(), device, self._token(), client), call_id
 
     def _key(self) -> str:
         """The key that makes the call safe to repeat; a structured header writes it in quotes."""

@@ -15,7 +15,6 @@ import structlog
 from google.protobuf.message import Message
 from structlog.typing import FilteringBoundLogger
 
-from runtime.generated.rpc.sun.errors import BadRequest
 from runtime.metrics import Metrics
 from runtime.rpc.attempts import Attempts, attempt
 from runtime.rpc.bad_request import bad_request
@@ -23,14 +22,21 @@ from runtime.rpc.codecs import Codec
 from runtime.rpc.context import Authenticator, Context, Identity
 from runtime.rpc.deadline import Deadline
 from runtime.rpc.errors import Code, DeclaredError, RpcError
+from runtime.rpc.framework_errors import FRAMEWORK_ERRORS
+from runtime.rpc.limits import NO_DRAWS, Draws, Limiter, Origin
 from runtime.rpc.metadata import CallMetadata
 from runtime.rpc.service import Callers, Method, Service
 from runtime.rpc.settings import GatewaySettings
+from runtime.rpc.token_buckets import MemoryTokenBuckets
 from runtime.sql.errors import Conflict, SqlError, Unavailable
 from runtime.sql.waiting import uninterrupted
 
 UNKNOWN_METHOD = "unknown"
 """What logs and metrics call every method that does not exist, whatever the client called it."""
+
+_MOST_WARNINGS = 1_000
+"""Pairs of deprecated method and client program: clients may call themselves anything."""
+_MOST_CLIENT_CHARS = 100
 
 
 class BindingError(Exception):
@@ -42,13 +48,14 @@ class Caller:
     """Who is at the other end of a transport: one for each HTTP request, one for the life of a socket.
 
     `identity` is what the Authenticator said of `token` at `checked_at` (event loop's clock, seconds). `transport` is a
-    word for logs and metrics.
+    word for logs and metrics, `client` what the client program calls itself.
     """
 
     transport: str
     address: str
     device: str = ""
     token: str = ""
+    client: str = ""
     identity: Identity | None = None
     checked_at: float = float("-inf")
 
@@ -65,6 +72,12 @@ Send = Callable[[bytes], Awaitable[None]]
 class _Bound(NamedTuple):
     method: Method[Any, Any]
     handler: Callable[[Any, Context], Any]
+
+    def limit_ms(self, asked_ms: int, default_ms: int, most_ms: int) -> int:
+        """The time limit of a call, of what its client, its method and the server (`default_ms`, `most_ms`) say."""
+        method = self.method
+        asked = asked_ms or method.timeout_ms or default_ms
+        return min(asked, method.max_timeout_ms or most_ms, most_ms)
 
 
 class _Call(NamedTuple):
@@ -84,7 +97,8 @@ class Dispatcher:
 
     `required` are the service bases of the schema; one without an instance is refused, as are two instances of one
     service and a handler that is no coroutine function. Raises BindingError with all of it. Without an authenticator no
-    token is known; without `attempts`, keys of calls mean nothing.
+    token is known; without `attempts`, keys of calls mean nothing; without a limiter, the rate limits of the schema
+    hold in this process's memory.
     """
 
     def __init__(
@@ -96,9 +110,12 @@ class Dispatcher:
         settings: GatewaySettings | None = None,
         metrics: Metrics | None = None,
         attempts: Attempts | None = None,
+        limiter: Limiter | None = None,
     ) -> None:
         limits = settings or GatewaySettings()
         self.metrics = metrics or Metrics()
+        self._limiter = limiter or Limiter(MemoryTokenBuckets(), observe=self.metrics.limit_drawn)
+        self._warned: set[tuple[str, str]] = set()
         self._bound = _bind(services, required)
         self._authenticator = authenticator
         self._attempts = attempts
@@ -189,7 +206,7 @@ class Dispatcher:
                 raise RpcError(Code.UNIMPLEMENTED, "the method answers with one message, not with a stream")
             if self._in_flight > self._max_calls:
                 raise RpcError(Code.UNAVAILABLE, "the server is busy; try again")
-            deadline = loop.time() + self._limit_ms(call.timeout_ms, send is not None) / 1000
+            deadline = loop.time() + self._limit_ms(bound, call.timeout_ms) / 1000
             task = cast("asyncio.Task[object]", asyncio.current_task())
             watch = Deadline(loop, task, deadline)
             try:
@@ -210,7 +227,7 @@ class Dispatcher:
             result = Code.CANCELED.text
             raise
         except Exception as failure:
-            error = self._coded(failure, name, bound)
+            error = self._coded(failure, name, bound, call.metadata)
             result = error.code.text
             if error is failure:
                 raise
@@ -230,33 +247,42 @@ class Dispatcher:
                 call_id=call.call_id,
             )
 
-    def _limit_ms(self, asked_ms: int, streams: bool) -> int:
-        if streams:
-            return min(asked_ms or self._max_stream_ms, self._max_stream_ms)
-        return min(asked_ms or self._default_timeout_ms, self._max_timeout_ms)
+    def _limit_ms(self, bound: _Bound, asked_ms: int) -> int:
+        if bound.method.server_streaming:
+            return bound.limit_ms(asked_ms, self._max_stream_ms, self._max_stream_ms)
+        return bound.limit_ms(asked_ms, self._default_timeout_ms, self._max_timeout_ms)
 
     async def _answer(self, bound: _Bound, call: _Call, deadline: float) -> bytes:
-        request, context = await self._admit(bound.method, call, deadline)
+        identity = await self._let_in(bound.method, call)
         if call.key and self._attempts is not None and bound.method.side_effects and not bound.method.idempotent:
-            return await self._attempt(self._attempts, bound, call, request, context)
-        return _encoded(bound.method, call.codec, await bound.handler(request, context))
+            return await self._attempt(self._attempts, bound, call, identity, deadline)
+        async with self._draws(bound.method, call.caller, identity) as draws:
+            request, context = _prepared(bound.method, call, identity, draws, deadline)
+            return _encoded(bound.method, call.codec, await bound.handler(request, context))
 
     async def _attempt(
-        self, attempts: Attempts, bound: _Bound, call: _Call, request: Message, context: Context
+        self, attempts: Attempts, bound: _Bound, call: _Call, identity: Identity | None, deadline: float
     ) -> bytes:
-        """The answer of this attempt, or of the one that was first."""
+        """The answer of this attempt, or of the one that was first. What is only asked for again costs no token."""
         method = bound.method
-        scope = context.identity.user_id if context.identity is not None else 0
-        this = attempt(scope, call.key, method.path, request)
-        remaining_s = context.deadline - asyncio.get_running_loop().time()
+        try:
+            request, _ = _prepared(method, call, identity, NO_DRAWS, deadline)
+            scope = identity.user_id if identity is not None else 0
+            this = attempt(scope, call.key, method.path, request)
+        except RpcError:
+            async with self._draws(method, call.caller, identity):
+                raise
+        remaining_s = deadline - asyncio.get_running_loop().time()
         first = await attempts.begin(this, max(0, round(remaining_s * 1000)))
         if first is not None:
             return call.codec.encode(method.response.FromString(first))
         if call.received is not None:
             call.received()
         try:
-            answer = await bound.handler(request, context)
-            encoded = _encoded(method, call.codec, answer)
+            async with self._draws(method, call.caller, identity) as draws:
+                request, context = _prepared(method, call, identity, draws, deadline)
+                answer = await bound.handler(request, context)
+                encoded = _encoded(method, call.codec, answer)
         except BaseException as failure:
             undone = RpcError(Code.ABORTED, "") if isinstance(failure, Conflict) else None
             error = failure if isinstance(failure, RpcError) else undone
@@ -273,17 +299,21 @@ class Dispatcher:
             self._log.warning("the end of an attempt can't be noted", method=method.path, error=str(error))
 
     async def _send_all(self, bound: _Bound, call: _Call, deadline: float, send: Send) -> None:
-        request, context = await self._admit(bound.method, call, deadline)
-        async with aclosing(bound.handler(request, context)) as messages:
-            async for message in messages:
-                # A session that has ended ends what it listens to, though the call began before.
-                if context.identity is not None and await self._identity(call.caller) is None:
-                    raise RpcError(Code.UNAUTHENTICATED, "the session has ended")
-                await send(_encoded(bound.method, call.codec, message))
+        identity = await self._let_in(bound.method, call)
+        async with self._draws(bound.method, call.caller, identity) as draws:
+            request, context = _prepared(bound.method, call, identity, draws, deadline)
+            async with aclosing(bound.handler(request, context)) as messages:
+                async for message in messages:
+                    # A session that has ended ends what it listens to, though the call began before.
+                    if context.identity is not None and await self._identity(call.caller) is None:
+                        raise RpcError(Code.UNAUTHENTICATED, "the session has ended")
+                    await send(_encoded(bound.method, call.codec, message))
 
-    async def _admit(self, method: Method[Any, Any], call: _Call, deadline: float) -> tuple[Message, Context]:
-        """The request and its context, once the caller may call and the request keeps its rules."""
+    async def _let_in(self, method: Method[Any, Any], call: _Call) -> Identity | None:
+        """Who calls, once it is settled that the method is for them."""
         caller = call.caller
+        if method.deprecated:
+            self._warn(method, call)
         identity = await self._identity(caller) if caller.token else None
         if method.callers is not Callers.ANYONE:
             if identity is None:
@@ -291,13 +321,23 @@ class Dispatcher:
                 raise RpcError(Code.UNAUTHENTICATED, reason)
             if method.callers is Callers.ADMIN and not identity.is_admin:
                 raise RpcError(Code.PERMISSION_DENIED, "only for administrators")
-        request = call.codec.decode(method.request, call.payload)
-        if method.check is not None:
-            violations = method.check(request)
-            if violations:
-                raise bad_request(violations)
-        context = Context(method.path, identity, caller.address, caller.device, deadline, call.call_id, call.metadata)
-        return request, context
+        return identity
+
+    def _draws(self, method: Method[Any, Any], caller: Caller, identity: Identity | None) -> Draws:
+        if not method.limits:
+            return NO_DRAWS
+        user_id = identity.user_id if identity is not None else None
+        return self._limiter.draws(method.limits, Origin(user_id, caller.address, caller.device))
+
+    def _warn(self, method: Method[Any, Any], call: _Call) -> None:
+        """Says that a method is deprecated: to its client by RFC 9745, to the log once for each client program."""
+        if method.deprecated_since_s:
+            call.metadata.headers.set("deprecation", f"@{method.deprecated_since_s}")
+        # Whatever it calls itself, it stays on its line of the log.
+        client = call.caller.client[:_MOST_CLIENT_CHARS].encode("unicode_escape").decode()
+        if (method.path, client) not in self._warned and len(self._warned) < _MOST_WARNINGS:
+            self._warned.add((method.path, client))
+            self._log.warning("deprecated method", method=method.path, client=client)
 
     async def _identity(self, caller: Caller) -> Identity | None:
         now = asyncio.get_running_loop().time()
@@ -307,12 +347,19 @@ class Dispatcher:
             caller.checked_at = now
         return caller.identity
 
-    def _coded(self, failure: Exception, name: str, bound: _Bound | None) -> RpcError:
-        """What the caller is told of a failure; what he must not see goes to the log."""
+    def _coded(
+        self, failure: Exception, name: str, bound: _Bound | None, metadata: CallMetadata | None = None
+    ) -> RpcError:
+        """What the caller is told of a failure; what he must not see goes to the log.
+
+        An error that declares `retry_after_ms` says it in the metadata too, as Retry-After (RFC 9110, section 10.2.3).
+        """
         if isinstance(failure, RpcError):
             if bound is not None and isinstance(failure, DeclaredError):
-                declared = (*bound.method.errors, BadRequest)
-                if type(failure) not in declared:
+                retry_after_ms = getattr(failure.detail, "retry_after_ms", None)
+                if isinstance(retry_after_ms, int) and metadata is not None:
+                    metadata.headers.set("retry-after", str(-(-max(retry_after_ms, 0) // 1000)))
+                if type(failure) not in (*bound.method.errors, *FRAMEWORK_ERRORS):
                     self._log.warning("undeclared error", method=name, error=failure.type_name)
             return failure
         if isinstance(failure, Unavailable):
@@ -324,6 +371,25 @@ class Dispatcher:
         error_id = secrets.token_hex(6)
         self._log.error("call failed", method=name, error_id=error_id, exc_info=failure)
         return RpcError(Code.INTERNAL, f"internal error {error_id}")
+
+
+def _prepared(
+    method: Method[Any, Any], call: _Call, identity: Identity | None, draws: Draws, deadline: float
+) -> tuple[Message, Context]:
+    """The request, which keeps its rules, and its context."""
+    most = method.max_request_bytes
+    if most and len(call.payload) > most:
+        raise RpcError(Code.RESOURCE_EXHAUSTED, f"the request is larger than {most} bytes")
+    request = call.codec.decode(method.request, call.payload)
+    if method.check is not None:
+        violations = method.check(request)
+        if violations:
+            raise bad_request(violations)
+    caller = call.caller
+    context = Context(
+        method.path, identity, caller.address, caller.device, deadline, call.call_id, call.metadata, draws
+    )
+    return request, context
 
 
 def _encoded(method: Method[Any, Any], codec: Codec, answer: object) -> bytes:

@@ -237,7 +237,7 @@ class Socket(WebSocketHandler):
         if len(hello.device) > MAX_NAME_CHARS or not hello.device.isprintable():
             self.end(CloseCode.BAD_FRAME, f"device must have at most {MAX_NAME_CHARS} printable characters")
             return
-        caller = Caller("ws", self._address(), hello.device, hello.token)
+        caller = Caller("ws", self._address(), hello.device, hello.token, hello.client)
         try:
             identity = await self._dispatcher.identify(caller)
         except RpcError as error:

@@ -12,11 +12,12 @@ from generated.proto.sun.v1.enums_pb2 import USER_LEVEL_ADMIN, USER_LEVEL_SUSPEN
 from generated.proto.sun.v1.user_pb2 import ChangePasswordRequest, GetOwnProfileRequest
 from generated.proto.sun.v1.views_pb2 import SessionView
 from generated.rpc.sun.v1.auth import AuthClient
-from generated.rpc.sun.v1.errors import RateLimited, SessionNotFound, WrongCredentials, WrongPassword
+from generated.rpc.sun.v1.errors import SessionNotFound, WrongCredentials, WrongPassword
 from generated.sql.sun import SessionDao, UserDao
 from generated.sql.sun.user import UserUpdate
 from handlers.limits import MINUTE_MS
 from handlers.sessions import LIFE_MS, MOST, TOUCH_MS, SessionAuthenticator
+from runtime.generated.rpc.sun.errors import RateLimited
 from runtime.rpc.context import Identity
 from runtime.rpc.errors import Code, RpcError
 from runtime.rpc.server import Gateway

@@ -80,3 +80,28 @@ def test_a_url_without_a_password_may_stand_in_the_file(tmp_path: Path) -> None:
 def test_the_url_is_not_in_the_representation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUN_SQL_URL", "mysql://sun:secret@host/")
     assert "secret" not in repr(load(tmp_path))
+
+
+def test_numbers_of_limits_come_from_the_file_and_from_json_in_a_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sun.toml").write_text('limit_store = "sql"\n[limits.post]\ntokens = 5\n')
+    found = load(tmp_path)
+    assert (found.limit_store, found.limits["post"].tokens, found.limits["post"].refill_ms) == ("sql", 5, None)
+    monkeypatch.setenv("SUN_LIMITS", '{"post": {"refill_ms": 9}}')
+    assert load(tmp_path).limits["post"].refill_ms == 9
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[limits.post]\ntokens = 0\n", "limits.post.tokens (sun.toml, or SUN_LIMITS): "),
+        ("[limits.post]\nburst = 3\n", "limits.post.burst (sun.toml, or SUN_LIMITS): "),
+        ('limit_store = "redis"\n', "limit_store (sun.toml, or SUN_LIMIT_STORE): "),
+    ],
+)
+def test_a_wrong_number_of_a_limit_is_named(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "sun.toml").write_text(text)
+    with pytest.raises(ConfigError) as error:
+        load(tmp_path)
+    assert str(error.value).startswith(said)

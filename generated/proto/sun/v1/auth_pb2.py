@@ -40,22 +40,23 @@ DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
     b'ile\x18\x03 \x01(\x0b2\x12.sun.v1.OwnProfileR\x07profile"\x0f\n\rLogOutRequest"\x10\n\x0eLogOutRespo'
     b'nse"\x15\n\x13ListSessionsRequest"G\n\x14ListSessionsResponse\x12/\n\x08sessions\x18\x01 \x03(\x0b2\x13'
     b'.sun.v1.SessionViewR\x08sessions"=\n\x14RevokeSessionRequest\x12%\n\nsession_id\x18\x01 \x01(\x03B\x06'
-    b'\xe2\x92\x19\x02(\x01R\tsessionId"\x17\n\x15RevokeSessionResponse2\x8c\x08\n\x0bAuthService\x12\x9f\x01'
+    b'\xe2\x92\x19\x02(\x01R\tsessionId"\x17\n\x15RevokeSessionResponse2\xdd\x08\n\x0bAuthService\x12\x9f\x01'
     b'\n\x0fSendConfirmCode\x12\x1e.sun.v1.SendConfirmCodeRequest\x1a\x1f.sun.v1.SendConfirmCodeResponse"K'
     b"\xe2\x92\x19G\x08\x01\x12\x13sun.v1.PhoneInvalid\x12\x13sun.v1.TooManyCodes\x12\x19sun.v1.ConfirmCod"
-    b"eNotSent\x12\x82\x01\n\x0bConfirmCode\x12\x1a.sun.v1.ConfirmCodeRequest\x1a\x1b.sun.v1.ConfirmCodeRe"
-    b'sponse":\xe2\x92\x196\x08\x01\x12\x17sun.v1.ConfirmCodeWrong\x12\x19sun.v1.ConfirmCodeExpired\x12\x9a'
-    b'\x01\n\x06SignUp\x12\x15.sun.v1.SignUpRequest\x1a\x16.sun.v1.SignUpResponse"a\xe2\x92\x19]\x08\x01\x12'
-    b"\x18sun.v1.PhoneNotConfirmed\x12\x11sun.v1.PhoneTaken\x12\x14sun.v1.UserNameTaken\x12\x16sun.v1.User"
-    b'NameInvalid\x12\x85\x01\n\x06SignIn\x12\x15.sun.v1.SignInRequest\x1a\x16.sun.v1.SignInResponse"L\xe2'
-    b"\x92\x19H\x08\x01\x12\x17sun.v1.WrongCredentials\x12\x17sun.v1.AccountSuspended\x12\x12sun.v1.RateLi"
-    b"mited\x12\xab\x01\n\x10SignInWithTicket\x12\x1f.sun.v1.SignInWithTicketRequest\x1a .sun.v1.SignInWit"
-    b'hTicketResponse"T\xe2\x92\x19P\x08\x01\x12\x18sun.v1.PhoneNotConfirmed\x12\x19sun.v1.PhoneNotRegiste'
-    b"red\x12\x17sun.v1.AccountSuspended\x12?\n\x06LogOut\x12\x15.sun.v1.LogOutRequest\x1a\x16.sun.v1.LogO"
-    b'utResponse"\x06\xe2\x92\x19\x02\x08\x02\x12T\n\x0cListSessions\x12\x1b.sun.v1.ListSessionsRequest\x1a'
-    b'\x1c.sun.v1.ListSessionsResponse"\t\x90\x02\x01\xe2\x92\x19\x02\x08\x02\x12l\n\rRevokeSession\x12\x1c'
-    b'.sun.v1.RevokeSessionRequest\x1a\x1d.sun.v1.RevokeSessionResponse"\x1e\xe2\x92\x19\x1a\x08\x03\x12\x16'
-    b"sun.v1.SessionNotFoundb\x06proto3"
+    b"eNotSent\x12\x90\x01\n\x0bConfirmCode\x12\x1a.sun.v1.ConfirmCodeRequest\x1a\x1b.sun.v1.ConfirmCodeRe"
+    b'sponse"H\xe2\x92\x19D\x08\x01\x12\x17sun.v1.ConfirmCodeWrong\x12\x19sun.v1.ConfirmCodeExpired\x1a\x0c'
+    b'confirm_code\x12\xa3\x01\n\x06SignUp\x12\x15.sun.v1.SignUpRequest\x1a\x16.sun.v1.SignUpResponse"j\xe2'
+    b"\x92\x19f\x08\x01\x12\x18sun.v1.PhoneNotConfirmed\x12\x11sun.v1.PhoneTaken\x12\x14sun.v1.UserNameTak"
+    b"en\x12\x16sun.v1.UserNameInvalid\x1a\x07sign_up\x12\xa1\x01\n\x06SignIn\x12\x15.sun.v1.SignInRequest"
+    b'\x1a\x16.sun.v1.SignInResponse"h\xe2\x92\x19d\x08\x01\x12\x17sun.v1.WrongCredentials\x12\x17sun.v1.A'
+    b"ccountSuspended\x1a\rsign_in_login\x1a\x0esign_in_device\x1a\x0fsign_in_address\x12\xbc\x01\n\x10Sig"
+    b'nInWithTicket\x12\x1f.sun.v1.SignInWithTicketRequest\x1a .sun.v1.SignInWithTicketResponse"e\xe2\x92\x19'
+    b"a\x08\x01\x12\x18sun.v1.PhoneNotConfirmed\x12\x19sun.v1.PhoneNotRegistered\x12\x17sun.v1.AccountSusp"
+    b"ended\x1a\x0fsign_in_address\x12?\n\x06LogOut\x12\x15.sun.v1.LogOutRequest\x1a\x16.sun.v1.LogOutResp"
+    b'onse"\x06\xe2\x92\x19\x02\x08\x02\x12Z\n\x0cListSessions\x12\x1b.sun.v1.ListSessionsRequest\x1a\x1c.'
+    b'sun.v1.ListSessionsResponse"\x0f\x90\x02\x01\xe2\x92\x19\x08\x08\x02\x1a\x04read\x12s\n\rRevokeSessi'
+    b'on\x12\x1c.sun.v1.RevokeSessionRequest\x1a\x1d.sun.v1.RevokeSessionResponse"%\xe2\x92\x19!\x08\x03\x12'
+    b"\x16sun.v1.SessionNotFound\x1a\x05writeb\x06proto3"
 )
 
 DeviceInfo = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["DeviceInfo"])

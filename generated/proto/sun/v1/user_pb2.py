@@ -32,16 +32,17 @@ DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
     b'\x18\x01 \x01(\x0b2\x12.sun.v1.OwnProfileR\x07profile"{\n\x15ChangePasswordRequest\x124\n\x10current'
     b"_password\x18\x01 \x01(\tB\t\xe2\x92\x19\x05\x10\x01\x18\x80\x01R\x0fcurrentPassword\x12,\n\x0cnew_p"
     b'assword\x18\x02 \x01(\tB\t\xe2\x92\x19\x05\x10\x08\x18\x80\x01R\x0bnewPassword"\x18\n\x16ChangePassw'
-    b"ordResponse2\x8c\x05\n\x0bUserService\x12c\n\nGetProfile\x12\x19.sun.v1.GetProfileRequest\x1a\x1a.su"
-    b'n.v1.GetProfileResponse"\x1e\x90\x02\x01\xe2\x92\x19\x17\x08\x01\x12\x13sun.v1.UserNotFound\x12W\n\r'
-    b'GetOwnProfile\x12\x1c.sun.v1.GetOwnProfileRequest\x1a\x1d.sun.v1.GetOwnProfileResponse"\t\x90\x02\x01'
-    b"\xe2\x92\x19\x02\x08\x02\x12W\n\rUpdateProfile\x12\x1c.sun.v1.UpdateProfileRequest\x1a\x1d.sun.v1.Up"
-    b'dateProfileResponse"\t\x90\x02\x02\xe2\x92\x19\x02\x08\x02\x12\x88\x01\n\x0eUpdateUserName\x12\x1d.s'
-    b'un.v1.UpdateUserNameRequest\x1a\x1e.sun.v1.UpdateUserNameResponse"7\x90\x02\x02\xe2\x92\x190\x08\x02'
-    b"\x12\x14sun.v1.UserNameTaken\x12\x16sun.v1.UserNameInvalid\x12W\n\rChangePrivacy\x12\x1c.sun.v1.Chan"
-    b'gePrivacyRequest\x1a\x1d.sun.v1.ChangePrivacyResponse"\t\x90\x02\x02\xe2\x92\x19\x02\x08\x02\x12\x81'
-    b'\x01\n\x0eChangePassword\x12\x1d.sun.v1.ChangePasswordRequest\x1a\x1e.sun.v1.ChangePasswordResponse"'
-    b"0\xe2\x92\x19,\x08\x02\x12\x14sun.v1.WrongPassword\x12\x12sun.v1.RateLimitedb\x06proto3"
+    b"ordResponse2\xb0\x05\n\x0bUserService\x12l\n\nGetProfile\x12\x19.sun.v1.GetProfileRequest\x1a\x1a.su"
+    b"n.v1.GetProfileResponse\"'\x90\x02\x01\xe2\x92\x19 \x08\x01\x12\x13sun.v1.UserNotFound\x1a\x07look_up"
+    b'\x12]\n\rGetOwnProfile\x12\x1c.sun.v1.GetOwnProfileRequest\x1a\x1d.sun.v1.GetOwnProfileResponse"\x0f'
+    b"\x90\x02\x01\xe2\x92\x19\x08\x08\x02\x1a\x04read\x12^\n\rUpdateProfile\x12\x1c.sun.v1.UpdateProfileR"
+    b'equest\x1a\x1d.sun.v1.UpdateProfileResponse"\x10\x90\x02\x02\xe2\x92\x19\t\x08\x02\x1a\x05write\x12\x93'
+    b'\x01\n\x0eUpdateUserName\x12\x1d.sun.v1.UpdateUserNameRequest\x1a\x1e.sun.v1.UpdateUserNameResponse"'
+    b"B\x90\x02\x02\xe2\x92\x19;\x08\x02\x12\x14sun.v1.UserNameTaken\x12\x16sun.v1.UserNameInvalid\x1a\tus"
+    b"er_name\x12^\n\rChangePrivacy\x12\x1c.sun.v1.ChangePrivacyRequest\x1a\x1d.sun.v1.ChangePrivacyRespon"
+    b'se"\x10\x90\x02\x02\xe2\x92\x19\t\x08\x02\x1a\x05write\x12~\n\x0eChangePassword\x12\x1d.sun.v1.Chang'
+    b'ePasswordRequest\x1a\x1e.sun.v1.ChangePasswordResponse"-\xe2\x92\x19)\x08\x02\x12\x14sun.v1.WrongPas'
+    b"sword\x1a\x0fchange_passwordb\x06proto3"
 )
 
 GetProfileRequest = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["GetProfileRequest"])

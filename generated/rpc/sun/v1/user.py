@@ -7,7 +7,8 @@ import abc
 from typing import Any, ClassVar
 
 from generated.proto.sun.v1 import user_pb2
-from generated.rpc.sun.v1.errors import RateLimited, UserNameInvalid, UserNameTaken, UserNotFound, WrongPassword
+from generated.rpc.sun.v1.errors import UserNameInvalid, UserNameTaken, UserNotFound, WrongPassword
+from generated.rpc.sun.v1.limits import CHANGE_PASSWORD_LIMIT, LOOK_UP_LIMIT, READ_LIMIT, USER_NAME_LIMIT, WRITE_LIMIT
 from runtime.rpc.context import Context
 from runtime.rpc.service import Call, Callers, Client, Method, Service, Violation
 
@@ -118,6 +119,7 @@ USER_SERVICE_GET_PROFILE = Method(
     side_effects=False,
     idempotent=True,
     check=check_get_profile_request,
+    limits=(LOOK_UP_LIMIT,),
 )
 
 USER_SERVICE_GET_OWN_PROFILE = Method(
@@ -128,6 +130,7 @@ USER_SERVICE_GET_OWN_PROFILE = Method(
     Callers.USER,
     side_effects=False,
     idempotent=True,
+    limits=(READ_LIMIT,),
 )
 
 USER_SERVICE_UPDATE_PROFILE = Method(
@@ -138,6 +141,7 @@ USER_SERVICE_UPDATE_PROFILE = Method(
     Callers.USER,
     idempotent=True,
     check=check_update_profile_request,
+    limits=(WRITE_LIMIT,),
 )
 
 USER_SERVICE_UPDATE_USER_NAME = Method(
@@ -149,6 +153,7 @@ USER_SERVICE_UPDATE_USER_NAME = Method(
     errors=(UserNameTaken, UserNameInvalid),
     idempotent=True,
     check=check_update_user_name_request,
+    limits=(USER_NAME_LIMIT,),
 )
 
 USER_SERVICE_CHANGE_PRIVACY = Method(
@@ -159,6 +164,7 @@ USER_SERVICE_CHANGE_PRIVACY = Method(
     Callers.USER,
     idempotent=True,
     check=check_change_privacy_request,
+    limits=(WRITE_LIMIT,),
 )
 
 USER_SERVICE_CHANGE_PASSWORD = Method(
@@ -167,8 +173,9 @@ USER_SERVICE_CHANGE_PASSWORD = Method(
     user_pb2.ChangePasswordRequest,
     user_pb2.ChangePasswordResponse,
     Callers.USER,
-    errors=(WrongPassword, RateLimited),
+    errors=(WrongPassword,),
     check=check_change_password_request,
+    limits=(CHANGE_PASSWORD_LIMIT,),
 )
 
 
@@ -234,7 +241,7 @@ class UserService(Service):
     ) -> user_pb2.ChangePasswordResponse:
         """Changes the caller's password and ends all their other sessions.
 
-        Every signed-in user may call. Raises WrongPassword, RateLimited.
+        Every signed-in user may call. Raises WrongPassword.
         """
 
 
@@ -284,6 +291,6 @@ class UserClient(Client):
     ) -> Call[user_pb2.ChangePasswordResponse]:
         """Changes the caller's password and ends all their other sessions.
 
-        Raises WrongPassword, RateLimited.
+        Raises WrongPassword.
         """
         return Call(self._transport, USER_SERVICE_CHANGE_PASSWORD, request, timeout_ms)

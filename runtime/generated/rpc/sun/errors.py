@@ -28,3 +28,25 @@ class BadRequest(DeclaredError):
         violations: Iterable[errors_pb2.Violation] = (),
     ) -> None:
         super().__init__(errors_pb2.BadRequest(violations=violations))
+
+
+class RateLimited(DeclaredError):
+    """A bucket of this limit is empty; nothing was done.
+
+    Code resource_exhausted: too many calls: come back in {retry_after_ms} ms
+    """
+
+    declared_code = Code.RESOURCE_EXHAUSTED
+    declared_message = "too many calls: come back in {retry_after_ms} ms"
+    type_name = "sun.RateLimited"
+    detail_type = errors_pb2.RateLimited
+
+    detail: errors_pb2.RateLimited
+
+    def __init__(
+        self,
+        *,
+        limit: str = "",
+        retry_after_ms: int = 0,
+    ) -> None:
+        super().__init__(errors_pb2.RateLimited(limit=limit, retry_after_ms=retry_after_ms))
