@@ -10,7 +10,9 @@ import structlog
 from tornado.web import RequestHandler
 
 from runtime.metrics import CONTENT_TYPE, Metrics
+from runtime.rpc.proxies import client_scheme
 from runtime.rpc.service import Callers, Method
+from runtime.rpc.settings import GatewaySettings
 
 Check = Callable[[], Awaitable[object]]
 """Returns when the thing it checks is well, raises when it is not."""
@@ -55,23 +57,28 @@ class Readiness(_Page):
 
 
 class MetricsPage(_Page):
-    """What Prometheus scrapes."""
+    """What Prometheus scrapes: of this process, or whatever `render` gives."""
 
-    def initialize(self, metrics: Metrics) -> None:
+    def initialize(self, metrics: Metrics, render: Callable[[], Awaitable[bytes]] | None) -> None:
         self._metrics = metrics
+        self._render = render
 
-    def get(self) -> None:
-        self.text(self._metrics.render(), CONTENT_TYPE)
+    async def get(self) -> None:
+        self.text(self._metrics.render() if self._render is None else await self._render(), CONTENT_TYPE)
 
 
 class Index(_Page):
     """The services, and how to call them."""
 
-    def initialize(self, methods: Mapping[str, Method[Any, Any]]) -> None:
+    def initialize(self, methods: Mapping[str, Method[Any, Any]], settings: GatewaySettings) -> None:
         self._methods = methods
+        self._settings = settings
 
     def get(self) -> None:
-        self.text(index_text(self._methods, f"{self.request.protocol}://{self.request.host}"))
+        request = self.request
+        peer: str = cast(Any, request.connection).context.remote_ip
+        scheme = client_scheme(peer, request.protocol, request.headers, self._settings.trusted_proxies)
+        self.text(index_text(self._methods, f"{scheme}://{request.host}"))
 
 
 def index_text(methods: Mapping[str, Method[Any, Any]], url: str) -> str:

@@ -9,6 +9,7 @@ import asyncio
 import functools
 import secrets
 import struct
+import time
 from collections.abc import Awaitable
 from contextvars import ContextVar
 from typing import Any, cast
@@ -18,10 +19,11 @@ from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketHandler
 
 from runtime.rpc.close_codes import CloseCode
-from runtime.rpc.connect_http import client_address
 from runtime.rpc.cors import origin_allowed
 from runtime.rpc.dispatcher import Caller, Dispatcher
 from runtime.rpc.errors import Code, RpcError
+from runtime.rpc.metadata import CallMetadata
+from runtime.rpc.proxies import client_address
 from runtime.rpc.settings import GatewaySettings
 from runtime.rpc.wire import (
     FRAME_OVERHEAD_BYTES,
@@ -244,7 +246,9 @@ class Socket(WebSocketHandler):
             self._fail(call.id, RpcError(Code.RESOURCE_EXHAUSTED, f"the request is larger than {limit} bytes"))
         else:
             self._called_at = self._heard_at
-            self._calls[call.id] = asyncio.get_running_loop().create_task(self._run(call, self._caller))
+            self._calls[call.id] = asyncio.get_running_loop().create_task(
+                self._run(call, self._caller, time.perf_counter())
+            )
 
     def _cancel(self, call_id: str) -> None:
         if self._caller is None:
@@ -253,13 +257,20 @@ class Socket(WebSocketHandler):
         if call_id in self._calls:
             self._give_up(call_id, RpcError(Code.CANCELED, "the caller gave the call up"))
 
-    async def _run(self, call: Call, caller: Caller) -> None:
+    async def _run(self, call: Call, caller: Caller, arrived: float) -> None:
         wire = cast(Wire, self._wire)
         current = asyncio.current_task()
         _call_task.set(current)
         try:
             response = await self._dispatcher.call(
-                call.method, wire.codec, call.request, caller, timeout_ms=call.timeout_ms, call_id=call.id
+                call.method,
+                wire.codec,
+                call.request,
+                caller,
+                timeout_ms=call.timeout_ms,
+                call_id=call.id,
+                metadata=CallMetadata([("traceparent", call.traceparent)]) if call.traceparent else None,
+                arrived=arrived,
             )
             reply = Reply(call.id, response, None)
         except RpcError as error:
@@ -381,7 +392,8 @@ class Socket(WebSocketHandler):
     def _address(self) -> str:
         connection = cast(Any, self.request.connection)
         peer: str = connection.context.remote_ip
-        return client_address(peer, self.request.headers.get("X-Forwarded-For", ""), self._limits.trusted_proxies)
+        limits = self._limits
+        return client_address(peer, self.request.headers, limits.trusted_proxies, limits.forwarded_header)
 
 
 def message_frame(first_byte: int, payload: bytes) -> bytes:

@@ -36,6 +36,7 @@ class Call(NamedTuple):
     method: str
     request: bytes
     timeout_ms: int
+    traceparent: str = ""
 
 
 class Cancel(NamedTuple):
@@ -99,7 +100,7 @@ class _ProtoWire:
         kind = frame.WhichOneof("frame")
         if kind == "call":
             call = frame.call
-            return Call(call.id, call.method, call.request, call.timeout_ms)
+            return Call(call.id, call.method, call.request, call.timeout_ms, call.traceparent)
         if kind == "cancel":
             return Cancel(frame.cancel.id)
         if kind == "hello":
@@ -143,6 +144,7 @@ class _JsonCall(msgspec.Struct):
     request: msgspec.Raw = msgspec.Raw(b"{}")
     timeoutMs: int = 0
     timeout_ms: int = 0
+    traceparent: str = ""
 
 
 class _JsonCancel(msgspec.Struct):
@@ -201,7 +203,7 @@ class _JsonWire:
             timeout_ms = call.timeoutMs or call.timeout_ms
             if not 0 <= timeout_ms < 1 << 32:
                 raise BadFrame("timeoutMs is no uint32")
-            return Call(call.id, call.method, bytes(call.request), timeout_ms)
+            return Call(call.id, call.method, bytes(call.request), timeout_ms, call.traceparent)
         if cancel is not None:
             return Cancel(cancel.id)
         assert hello is not None
@@ -226,7 +228,9 @@ class _JsonWire:
     def to_server(self, frame: ClientFrame) -> bytes:
         if isinstance(frame, Call):
             call = {"id": frame.id, "method": frame.method, "request": msgspec.Raw(frame.request)}
-            return msgspec.json.encode({"call": {**call, "timeoutMs": frame.timeout_ms}})
+            return msgspec.json.encode(
+                {"call": {**call, "timeoutMs": frame.timeout_ms, "traceparent": frame.traceparent}}
+            )
         return _json(_client_frame(frame))
 
     def to_client(self, frame: ServerFrame) -> bytes:
@@ -248,7 +252,13 @@ WIRES: dict[str, Wire] = {wire.subprotocol: wire for wire in (PROTO_WIRE, JSON_W
 
 def _client_frame(frame: ClientFrame) -> wire_pb2.ClientFrame:
     if isinstance(frame, Call):
-        call = wire_pb2.Call(id=frame.id, method=frame.method, request=frame.request, timeout_ms=frame.timeout_ms)
+        call = wire_pb2.Call(
+            id=frame.id,
+            method=frame.method,
+            request=frame.request,
+            timeout_ms=frame.timeout_ms,
+            traceparent=frame.traceparent,
+        )
         return wire_pb2.ClientFrame(call=call)
     if isinstance(frame, Cancel):
         return wire_pb2.ClientFrame(cancel=wire_pb2.Cancel(id=frame.id))

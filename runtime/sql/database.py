@@ -107,6 +107,10 @@ class Engine(Protocol):
         """Make the logical databases and run the DDL statements of each."""
         ...
 
+    def waited(self) -> float:
+        """For how long the first in line for a connection has waited, in seconds; 0 where none is needed."""
+        ...
+
     async def ping(self) -> None: ...
 
     async def close(self) -> None: ...
@@ -220,6 +224,13 @@ class Database:
     async def create(self, scripts: Mapping[str, Sequence[str]]) -> None:
         """Make the logical databases and run the DDL statements of each; for `runtime.sql.create`."""
         await self._engine.create(scripts)
+
+    def waited(self) -> float:
+        """For how long the first in line for a connection of the pool has waited, in seconds.
+
+        Who asks next will wait about as long, so it says how far behind the database is. 0 on SQLite.
+        """
+        return self._engine.waited()
 
     async def ping(self) -> None:
         """Ask the engine whether it is there. Raises Unavailable."""

@@ -11,9 +11,9 @@ from google.protobuf.message import DecodeError, Message
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError, SimpleAsyncHTTPClient
 
-from runtime.generated.rpc.sun.errors import BadRequest
 from runtime.rpc.connect import error_from_json
 from runtime.rpc.errors import Code, NotCalled, RpcError, typed
+from runtime.rpc.framework_errors import FRAMEWORK_ERRORS
 from runtime.rpc.service import Method
 from runtime.rpc.settings import MIB
 from runtime.rpc.transports.http_stream import stream_messages
@@ -57,7 +57,7 @@ class HttpTransport:
         try:
             body = await self.post(method.path, "proto", request.SerializeToString(), timeout_ms)
         except RpcError as error:
-            raise typed(error, (*method.errors, BadRequest)) from error
+            raise typed(error, (*method.errors, *FRAMEWORK_ERRORS)) from error
         try:
             return method.response.FromString(body)
         except DecodeError as error:
@@ -85,7 +85,7 @@ class HttpTransport:
         except DecodeError as error:
             raise RpcError(Code.INTERNAL, f"the answer is no {method.response.DESCRIPTOR.full_name}") from error
         except RpcError as error:
-            raise typed(error, (*method.errors, BadRequest)) from error
+            raise typed(error, (*method.errors, *FRAMEWORK_ERRORS)) from error
 
     async def post(self, path: str, codec: str, payload: bytes, timeout_ms: int | None) -> bytes:
         """One call with its messages encoded: `codec` is `proto` or `json`. Raises RpcError."""

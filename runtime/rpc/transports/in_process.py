@@ -9,10 +9,10 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from runtime.generated.rpc.sun.errors import BadRequest
 from runtime.rpc.codecs import PROTO
 from runtime.rpc.dispatcher import Caller, Dispatcher
 from runtime.rpc.errors import RpcError, typed
+from runtime.rpc.framework_errors import FRAMEWORK_ERRORS
 from runtime.rpc.service import Method
 
 Q = TypeVar("Q", bound=Message)
@@ -34,7 +34,7 @@ class InProcessTransport:
             payload = request.SerializeToString()
             answer = await self._dispatcher.call(method.path, PROTO, payload, self._caller, timeout_ms or 0, call_id)
         except RpcError as error:
-            raise typed(error, (*method.errors, BadRequest)) from error
+            raise typed(error, (*method.errors, *FRAMEWORK_ERRORS)) from error
         return method.response.FromString(answer)
 
     async def stream(self, method: Method[Q, A], request: Q, timeout_ms: int | None) -> AsyncGenerator[A, None]:
@@ -58,7 +58,7 @@ class InProcessTransport:
                 messages.task_done()
             await running
         except RpcError as error:
-            raise typed(error, (*method.errors, BadRequest)) from error
+            raise typed(error, (*method.errors, *FRAMEWORK_ERRORS)) from error
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)

@@ -13,9 +13,9 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, WebSocketError, websocket_connect
 
-from runtime.generated.rpc.sun.errors import BadRequest
 from runtime.rpc.close_codes import CloseCode, reconnect
 from runtime.rpc.errors import Code, NotCalled, RpcError, typed
+from runtime.rpc.framework_errors import FRAMEWORK_ERRORS
 from runtime.rpc.service import Method
 from runtime.rpc.settings import MIB
 from runtime.rpc.transports.http import one_line
@@ -73,7 +73,7 @@ class WebSocketTransport:
         try:
             body = await self.send(method.path, request.SerializeToString(), timeout_ms)
         except RpcError as error:
-            raise typed(error, (*method.errors, BadRequest)) from error
+            raise typed(error, (*method.errors, *FRAMEWORK_ERRORS)) from error
         try:
             return method.response.FromString(body)
         except DecodeError as error:

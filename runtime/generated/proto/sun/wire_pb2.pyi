@@ -71,6 +71,7 @@ class Call(_message.Message):
     METHOD_FIELD_NUMBER: _Final = 2
     REQUEST_FIELD_NUMBER: _Final = 3
     TIMEOUT_MS_FIELD_NUMBER: _Final = 4
+    TRACEPARENT_FIELD_NUMBER: _Final = 15
     id: str
     """Chosen by the client, unique among its calls, at most 64 characters."""
     method: str
@@ -79,6 +80,8 @@ class Call(_message.Message):
     """The serialized request message."""
     timeout_ms: int
     """Milliseconds after which the answer is of no use; 0 for the server's own limit."""
+    traceparent: str
+    """The span of the caller that this call belongs to, as in the header of this name (W3C Trace Context); may be empty."""
     def __init__(
         self,
         *,
@@ -86,9 +89,10 @@ class Call(_message.Message):
         method: str = ...,
         request: bytes = ...,
         timeout_ms: int = ...,
+        traceparent: str = ...,
     ) -> None: ...
     def HasField(self, field_name: _Never) -> bool: ...
-    def ClearField(self, field_name: _Literal["id", "method", "request", "timeout_ms"]) -> None: ...
+    def ClearField(self, field_name: _Literal["id", "method", "request", "timeout_ms", "traceparent"]) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @_final

@@ -1,0 +1,8 @@
+"""The errors that every method may raise, because the framework itself does."""
+
+from __future__ import annotations
+
+from runtime.generated.rpc.sun.errors import BadRequest, Overloaded
+from runtime.rpc.errors import DeclaredError
+
+FRAMEWORK_ERRORS: tuple[type[DeclaredError], ...] = (BadRequest, Overloaded)
