@@ -14,30 +14,31 @@ _RETRY_MS = 1_000
 
 
 class Shedder:
-    """Refuses calls while those before them wait too long, so that what is answered is answered in time.
+    """Refuses calls that have waited too long, so that the others are answered in time.
 
     The rule is CoDel's (RFC 8289) as Facebook has it for requests (B. Maurer, "Fail at Scale", ACM Queue 13:8, 2015):
-    a burst may make calls wait for an interval, ten times `target_ms`. But where every call of a whole interval has
-    waited longer than `target_ms`, the line no longer empties, and a call may have waited that long only. One short
-    wait ends it. A `target_ms` of 0 refuses nothing. Times are seconds of one clock, whichever it is.
+    in a burst a call may wait for an interval, ten times `target_ms`. But where calls have been late, which is later
+    than `target_ms`, for a whole interval, the line does not empty, and a call may have waited for the target only.
+
+    One call in time does not end that, unlike there: an event loop takes what has come in batches, in each of which
+    the first has hardly waited. Half an interval in which none is late does. A `target_ms` of 0 refuses nothing. Times
+    are seconds of one clock, whichever it is.
     """
 
     def __init__(self, target_ms: int) -> None:
         self._target = target_ms / 1000 if target_ms else float("inf")
         self._interval = INTERVAL * self._target
-        self._above_since: float | None = None
-        self._seen = 0.0
+        self._late_since = self._late = float("-inf")
 
     def refuses(self, waited: float, now: float) -> bool:
-        """Whether a call that has waited for this long is one too many."""
-        if waited < self._target:
-            self._above_since = None
+        """Whether a call that has waited for this long is not to be begun."""
+        if waited <= self._target:
             return False
-        if self._above_since is None or now - self._seen > self._interval:
-            self._above_since = now
-        self._seen = now
-        standing = now - self._above_since >= self._interval
-        return waited > (self._target if standing else self._interval)
+        if now - self._late > self._interval / 2:
+            self._late_since = now
+        self._late = now
+        standing = now - self._late_since >= self._interval
+        return standing or waited > self._interval
 
 
 def overloaded(choose: Callable[[int, int], int] = random.randrange) -> Overloaded:

@@ -99,6 +99,11 @@ class Gateway:
     def connections(self) -> Connections:
         return self._connections
 
+    @property
+    def most_connections(self) -> int:
+        """Those above it are answered 503."""
+        return self._http.most
+
     async def start(
         self, sockets: Sequence[socket.socket] = (), admin_sockets: Sequence[socket.socket] = ()
     ) -> Address:
@@ -140,13 +145,11 @@ class Gateway:
         self._http.stop()
         self._connections.say_goodbye("the server is going away")
         await self._pause(min(self._settings.drain_grace_ms, self._settings.drain_timeout_ms))
-        await self._until(lambda: not self._busy(), end)
+        await _until(lambda: self._hurried or not self._busy(), end)
         self._connect.cancel_calls()
         self._connections.cancel_calls()
         self._connections.close_all(CloseCode.GOING_AWAY, "the server is going away")
-        await self._until(
-            lambda: not self._connect.exchanges and not self._connections.count, clock() + _CLOSE_HANDSHAKE_S
-        )
+        await _until(lambda: not self._connect.exchanges and not self._connections.count, clock() + _CLOSE_HANDSHAKE_S)
         self._connections.abort_all()
         await self._http.close_all_connections()
         if self._admin is not None:
@@ -166,14 +169,7 @@ class Gateway:
 
     async def _pause(self, ms: int) -> None:
         await asyncio.sleep(0)  # what was on its way before the drain began comes first, be it only by a turn
-        await self._until(lambda: False, asyncio.get_running_loop().time() + ms / 1000)
-
-    async def _until(self, condition: Callable[[], bool], end: float) -> None:
-        """Waits for the condition, at most until `end` (event loop's clock), and not at all for who hurries."""
-        clock = asyncio.get_running_loop().time
-        # Polled: it happens once in a process's life, and an event would be set and cleared with every call.
-        while not condition() and not self._hurried and clock() < end:  # noqa: ASYNC110
-            await asyncio.sleep(_POLL_S)
+        await _until(lambda: self._hurried, asyncio.get_running_loop().time() + ms / 1000)
 
     async def _sweep(self) -> None:
         settings = self._settings
@@ -187,6 +183,14 @@ class Gateway:
             await asyncio.sleep(period_s)
             self._connections.sweep(clock())
             self._connect.sweep(clock())
+
+
+async def _until(condition: Callable[[], bool], end: float) -> None:
+    """Waits for the condition, at most until `end` (event loop's clock)."""
+    clock = asyncio.get_running_loop().time
+    # Polled: it happens once in a process's life, and an event would be set and cleared with every call.
+    while not condition() and clock() < end:  # noqa: ASYNC110
+        await asyncio.sleep(_POLL_S)
 
 
 def _application(pages: _Pages) -> Application:
