@@ -130,12 +130,12 @@ def merged(pages: Mapping[str, bytes]) -> bytes:
     """
     families: dict[str, list[str]] = {}
     for worker, page in pages.items():
-        head = ""
+        described = head = ""
         for line in page.decode().splitlines():
             if line.startswith("# HELP "):
-                head = line
+                described = f"{line}\n"
             elif line.startswith("# TYPE "):
-                head = f"{head}\n{line}"
+                head, described = f"{described}{line}", ""
                 families.setdefault(head, [])
             elif line:
                 families[head].append(_labelled(line, worker))

@@ -89,7 +89,7 @@ def _leaves(value: Any) -> Iterator[str]:
                 yield from _leaves(item)
     elif isinstance(value, bytes):
         yield from (value.decode("utf-8", "replace"), value.hex())
-    elif isinstance(value, str) or not hasattr(value, "__iter__"):
+    elif isinstance(value, (str, int, float)):
         yield str(value)
     else:
         for item in value.values() if hasattr(value, "values") else value:
