@@ -58,6 +58,8 @@ class _Worker:
         self._writer = writer  # open for as long as the worker lives: it ends when this does
         self.served = await reader.readline() == READY
         self.began = time.monotonic()
+        if self.served:
+            _log.info("a worker serves", worker=self.slot, pid=self.process.pid)
         return self.served
 
     async def end(self) -> int:
@@ -168,8 +170,7 @@ class Supervisor:
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
             successor = await self._spawn(worker.slot)
             self._workers[worker.slot] = worker = successor
-            if await worker.comes_to_serve():
-                _log.info("worker restarted", worker=worker.slot, pid=worker.process.pid)
+            await worker.comes_to_serve()
 
     async def _restart_when_told(self) -> None:
         while True:

@@ -16,18 +16,8 @@ from runtime.rpc.dispatcher import Dispatcher
 from runtime.rpc.server import Gateway
 from runtime.rpc.settings import GatewaySettings
 from runtime.tls import TlsError, server_context
+from tests.rpc.certificates import certificate
 from tests.rpc.gateways import Handler, Tokens, asynchronous, read_response
-
-
-def certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """A self-signed one for 127.0.0.1, and its key."""
-    files = folder / f"{name}.pem", folder / f"{name}.key"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2".split()
-    names = ["-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run(
-        [*command, *names, "-out", files[0], "-keyout", files[1]], check=True, capture_output=True, timeout=60
-    )
-    return files
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +57,7 @@ async def health(port: int, context: ssl.SSLContext) -> tuple[int, str]:
         writer.close()
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")
 @asynchronous
 async def test_the_port_speaks_https(folder: Path) -> None:
     async with gateway(server_context(folder / "first.pem", folder / "first.key", None)) as (_, url, port):
@@ -77,11 +68,6 @@ async def test_the_port_speaks_https(folder: Path) -> None:
         old.maximum_version = ssl.TLSVersion.TLSv1_1
         with pytest.raises((ssl.SSLError, OSError)):
             await health(port, old)
-
-
-test_the_port_speaks_https = pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")(
-    test_the_port_speaks_https
-)
 
 
 @asynchronous

@@ -117,7 +117,7 @@ async def test_statements_are_spans_beneath_their_call() -> None:
     async with traced() as (port, exporter):
         await request(port, "POST", f"/{ECHO.path}", JSON, b'"hi"')
         call = named(exporter, ECHO.path)
-        statements = [span for span in exporter.get_finished_spans() if span.kind is SpanKind.CLIENT]
+        statements: list[Any] = [span for span in exporter.get_finished_spans() if span.kind is SpanKind.CLIENT]
         assert [span.attributes["db.operation.name"] for span in statements] == ["select", "select"]
         for span in statements:
             assert span.parent.span_id == call.context.span_id
