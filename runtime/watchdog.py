@@ -51,6 +51,8 @@ class Watchdog:
     def _watch(self, loop: asyncio.AbstractEventLoop, thread: int) -> None:
         while not self._stopped.wait(self._threshold / 2):
             self._answered.clear()
+            if self._stopped.is_set():
+                return  # its answer has just been cleared
             asked = time.perf_counter()
             try:
                 loop.call_soon_threadsafe(self._answered.set)

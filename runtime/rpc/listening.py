@@ -20,6 +20,10 @@ from runtime.rpc.overload import overloaded
 _BACKLOG = 4_096
 """Connections that the system keeps until they are taken; it cuts this to its own limit (somaxconn)."""
 
+_AT_ONCE = 32
+"""Connections that are taken in one turn of the loop: few, so that processes which share a socket share them evenly, and
+enough that a probe does not wait for long while turns do."""
+
 _SPARE = 64
 """Connections above the limit that are told so; those above these are closed without a word."""
 
@@ -53,10 +57,9 @@ def address_of(sockets: Sequence[socket.socket], scheme: str = "http") -> Addres
 
 
 class Server(HTTPServer):
-    """Takes connections one by one, and answers 503 on those above `most`, but for probes.
+    """Takes connections a few at a time, and answers 503 on those above `most`, but for probes.
 
-    `upgraded` counts those that speak HTTP no more and are still open; `probes` are paths of `application`. Where
-    processes share a socket, whoever has the least to do comes back first for the next connection.
+    `upgraded` counts those that speak HTTP no more and are still open; `probes` are paths of `application`.
     """
 
     most = 0
@@ -102,7 +105,9 @@ class Server(HTTPServer):
 
     def _accept_from(self, listening: socket.socket) -> Callable[[], None]:
         def accept(ready: socket.socket, events: int) -> None:
-            self._accept(ready)
+            for _ in range(_AT_ONCE):
+                if not self._accept(ready):
+                    return
 
         loop = IOLoop.current()
         loop.add_handler(listening, accept, IOLoop.READ)
