@@ -157,7 +157,8 @@ def tls(settings: Settings) -> ssl.SSLContext | None:
 def run(settings: Settings, parts: Parts, build: Build, announce: Announce) -> int:
     """Serve until SIGTERM or SIGINT, then drain. Blocks; `announce` is told the URL once it is listening.
 
-    SIGHUP reads the certificate again. A process that a supervisor has started takes its place there instead.
+    SIGHUP reads the certificate again; without one it stops, too. A process that a supervisor has started serves on the
+    sockets that it was given, and tells the supervisor instead.
 
     Returns the exit code: 0, or 128 and the number of a second signal, which cut the drain short. Raises InvalidUrl,
     SqlError, NotCreated, BindingError, MissingMethods, TlsError, NoTraces and OSError before anything is served.
@@ -275,9 +276,12 @@ class _Process:
         insisting.cancel()
 
     def _hang_up(self) -> None:
-        """SIGHUP. To a process that serves alone it says: the certificate is new. To a worker: another replaces you."""
-        if self._place is not None:
-            self._replaced = True
+        """SIGHUP. To a process that serves alone it says: the certificate is new. To a worker: another replaces you.
+
+        Without a certificate it says what it always did: the terminal is gone.
+        """
+        self._replaced = self._place is not None
+        if self._replaced or self._settings.tls_certificate is None:
             self._stop.asked.set()
             return
         try:

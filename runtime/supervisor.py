@@ -86,6 +86,7 @@ class Supervisor:
         self._alive: set[_Worker] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._restart = asyncio.Event()
+        self._changing = asyncio.Lock()  # of who is in a slot
         self._listening: list[socket.socket] = []
         self._admin: list[socket.socket] = []
         self._folder = ""
@@ -165,11 +166,12 @@ class Supervisor:
                 pause_s = _FIRST_PAUSE_S
             _log.error("a worker died", worker=worker.slot, reason=_reason(code), again_in_ms=round(pause_s * 1000))
             await asyncio.sleep(pause_s * random.uniform(0.8, 1.2))
-            if self._workers[worker.slot] is not worker:
-                return  # a restart came first
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
-            successor = await self._spawn(worker.slot)
-            self._workers[worker.slot] = worker = successor
+            async with self._changing:
+                if self._workers[worker.slot] is not worker:
+                    return  # a restart came first
+                successor = await self._spawn(worker.slot)
+                self._workers[worker.slot] = worker = successor
             await worker.comes_to_serve()
 
     async def _restart_when_told(self) -> None:
@@ -185,11 +187,13 @@ class Supervisor:
 
     async def _replace(self, slot: int) -> bool:
         """Starts a successor, and ends the worker of the slot once that serves."""
-        successor = await self._spawn(slot)
-        if not await successor.comes_to_serve():
-            self._alive.discard(successor)
-            return False
-        worker, self._workers[slot] = self._workers[slot], successor
+        async with self._changing:
+            successor = await self._spawn(slot)
+            if not await successor.comes_to_serve():
+                await successor.end()
+                self._alive.discard(successor)
+                return False
+            worker, self._workers[slot] = self._workers[slot], successor
         self._watch(successor)
         worker.tell(signal.SIGHUP)
         await worker.end()

@@ -21,8 +21,8 @@ _BACKLOG = 4_096
 """Connections that the system keeps until they are taken; it cuts this to its own limit (somaxconn)."""
 
 _AT_ONCE = 32
-"""Connections that are taken in one turn of the loop: few, so that processes which share a socket share them evenly, and
-enough that a probe does not wait for long while turns do."""
+"""Connections that are taken in one turn of the loop: few, so that processes that share a socket share them evenly, and
+enough that a probe does not wait for many turns, which are long when there is much to do."""
 
 _SPARE = 64
 """Connections above the limit that are told so; those above these are closed without a word."""

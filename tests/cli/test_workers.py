@@ -281,6 +281,12 @@ def test_sigterm_is_obeyed_while_the_database_does_not_answer(project: Path, wor
     assert (process.returncode, stderr) == (0, "")
 
 
+def test_a_closed_terminal_ends_a_single_process(project: Path) -> None:
+    with serving(project) as server:
+        server.process.send_signal(signal.SIGHUP)
+        assert server.process.wait(30) == 0
+
+
 @both
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_second_signal_insists(project: Path, workers: str, number: signal.Signals) -> None:
