@@ -178,27 +178,20 @@ def _settings(project: Path, **given: Any) -> Settings:
 def _one_line_errors() -> Iterator[None]:
     """Turns what an operator can mend into one line and exit code 2."""
     from runtime.bundle import NotCreated
-    from runtime.config import ConfigError
     from runtime.leases import NoFreeNode
     from runtime.project import NotAProject
     from runtime.rpc.dispatcher import BindingError
     from runtime.rpc.service import MissingMethods
+    from runtime.rpc.tracing import NoTraces
     from runtime.sql.errors import SqlError
     from runtime.sql.urls import InvalidUrl
+    from runtime.tls import TlsError
 
+    mendable: tuple[type[Exception], ...] = (BindingError, InvalidUrl, MissingMethods, NoFreeNode, NoTraces)
+    mendable += (NotAProject, NotCreated, OSError, SqlError, TlsError)
     try:
         yield
-    except (
-        BindingError,
-        ConfigError,
-        InvalidUrl,
-        MissingMethods,
-        NoFreeNode,
-        NotAProject,
-        NotCreated,
-        OSError,
-        SqlError,
-    ) as error:
+    except mendable as error:
         if _debugging():
             raise
         raise Refused(str(error)) from error
@@ -253,23 +246,34 @@ def db_diff(project: Path) -> None:
 @cli.command()
 @click.option("--host", help="Address to listen on (127.0.0.1).")
 @click.option("--port", type=int, help="Port to listen on, 0 for a free one (8650).")
+@click.option("--workers", type=int, help="Processes that serve the port (1).")
 @click.pass_obj
-def serve(project: Path, host: str | None, port: int | None) -> None:
+def serve(project: Path, host: str | None, port: int | None, workers: int | None) -> None:
     """Serve every service over HTTP and the WebSocket until SIGTERM or Ctrl-C."""
-    settings = _settings(project, host=host, port=port)
+    settings = _settings(project, host=host, port=port, workers=workers)
     with _one_line_errors():
-        from runtime import bundle
+        from runtime import bundle, supervisor, worker
         from runtime.project import build, parts
 
         made = parts(project)
-        bundle.run(settings, made, build(project), announce=lambda url: _announce(url, settings, made))
+
+        def announce(url: str) -> None:
+            _announce(url, settings, made)
+
+        if settings.workers > 1 and worker.place() is None:
+            sys.exit(supervisor.run(settings, announce))
+        sys.exit(bundle.run(settings, made, build(project), announce))
 
 
 def _announce(url: str, settings: Settings, parts: Parts) -> None:
     where = settings.place
     click.echo(f"listening on {url}")
-    explorer = f"{url}/ (services), " if settings.shows_explorer else ""
-    click.echo(f"  pages      {explorer}{url}/readyz, {url}/metrics")
+    pages = [f"{url}/ (services)"] if settings.shows_explorer else []
+    pages += [f"{url}/readyz", f"{url}/metrics"] if settings.admin_port is None else []
+    if pages:
+        click.echo(f"  pages      {', '.join(pages)}")
+    if settings.workers > 1:
+        click.echo(f"  workers    {settings.workers}")
     click.echo(f"  WebSocket  {url.replace('http', 'ws', 1)}/ws")
     click.echo(f"  state      {where}")
     example = _example(parts)

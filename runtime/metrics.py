@@ -47,6 +47,13 @@ class Metrics:
         self._sql_errors = Counter(
             "sun_sql_errors", "SQL statements that failed.", ["table", "kind", "error"], registry=self.registry
         )
+        self.refused = Counter("sun_rpc_refused", "Calls refused because there were too many.", registry=self.registry)
+        self.loop_lag = Histogram(
+            "sun_loop_lag_seconds", "Time until the event loop answers.", buckets=_BUCKETS, registry=self.registry
+        )
+        self.loop_held = Counter(
+            "sun_loop_held", "Times that the event loop was held for too long.", ["method"], registry=self.registry
+        )
         # Looking up a labelled child takes a lock and a tuple of strings; a call pays for it once per combination.
         self._children: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         self._drawn: dict[tuple[str, bool], Counter] = {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import secrets
+import time
 from collections.abc import Awaitable
 from contextvars import ContextVar
 from typing import Any, cast
@@ -18,11 +19,11 @@ from tornado.websocket import WebSocketHandler
 
 from runtime.push.hub import Feed, PushHub, Welcomed
 from runtime.rpc.close_codes import CloseCode
-from runtime.rpc.connect_http import client_address
 from runtime.rpc.cors import origin_allowed
 from runtime.rpc.dispatcher import Caller, Dispatcher
 from runtime.rpc.errors import Code, RpcError
 from runtime.rpc.metadata import CallMetadata, Metadata
+from runtime.rpc.proxies import client_address
 from runtime.rpc.push_frames import PushMessage, message_frame
 from runtime.rpc.settings import GatewaySettings
 from runtime.rpc.wire import (
@@ -296,7 +297,9 @@ class Socket(WebSocketHandler):
             self._called_at = self._heard_at
             if call.key:
                 self._keyed.add(call.id)
-            self._calls[call.id] = asyncio.get_running_loop().create_task(self._run(call, self._caller))
+            self._calls[call.id] = asyncio.get_running_loop().create_task(
+                self._run(call, self._caller, time.perf_counter())
+            )
 
     def _cancel(self, call_id: str) -> None:
         if self._caller is None:
@@ -305,7 +308,7 @@ class Socket(WebSocketHandler):
         if call_id in self._calls:
             self._give_up(call_id, RpcError(Code.CANCELED, "the caller gave the call up"))
 
-    async def _run(self, call: Call, caller: Caller) -> None:
+    async def _run(self, call: Call, caller: Caller, arrived: float) -> None:
         wire = cast(Wire, self._wire)
         current = asyncio.current_task()
         _call_task.set(current)
@@ -320,6 +323,7 @@ class Socket(WebSocketHandler):
                 metadata=CallMetadata(Metadata(call.headers.items())) if call.headers else None,
                 key=call.key,
                 received=functools.partial(self._received, call.id),
+                arrived=arrived,
             )
             reply = Reply(call.id, response, None)
         except RpcError as error:
@@ -521,4 +525,5 @@ class Socket(WebSocketHandler):
     def _address(self) -> str:
         connection = cast(Any, self.request.connection)
         peer: str = connection.context.remote_ip
-        return client_address(peer, self.request.headers.get("X-Forwarded-For", ""), self._limits.trusted_proxies)
+        limits = self._limits
+        return client_address(peer, self.request.headers, limits.trusted_proxies, limits.forwarded_header)

@@ -371,6 +371,9 @@ class MysqlEngine:
         finally:
             await link.quit()
 
+    def waited(self) -> float:
+        return self._pool.waited()
+
     async def ping(self) -> None:
         link = await self._pool.acquire()
         try:

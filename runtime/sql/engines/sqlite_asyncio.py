@@ -305,6 +305,9 @@ class SqliteEngine:
                 pass
         return await self._readers.submit(lambda connection: sqlite.read(connection, statement, params))
 
+    def waited(self) -> float:
+        return 0.0  # who reads waits for nobody; the line of writers has a time limit of its own
+
     async def execute_all(self, parts: Sequence[Part]) -> list[Outcome | None]:
         write = _Write(self._loop, parts)
         self._enter(write)

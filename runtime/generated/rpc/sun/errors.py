@@ -50,3 +50,24 @@ class RateLimited(DeclaredError):
         retry_after_ms: int = 0,
     ) -> None:
         super().__init__(errors_pb2.RateLimited(limit=limit, retry_after_ms=retry_after_ms))
+
+
+class Overloaded(DeclaredError):
+    """More calls come than the server can answer: this one was not begun.
+
+    Code unavailable: the server is busy; try again
+    """
+
+    declared_code = Code.UNAVAILABLE
+    declared_message = "the server is busy; try again"
+    type_name = "sun.Overloaded"
+    detail_type = errors_pb2.Overloaded
+
+    detail: errors_pb2.Overloaded
+
+    def __init__(
+        self,
+        *,
+        retry_after_ms: int = 0,
+    ) -> None:
+        super().__init__(errors_pb2.Overloaded(retry_after_ms=retry_after_ms))
