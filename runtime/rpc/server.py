@@ -26,6 +26,10 @@ from runtime.rpc.websocket import Connections, Socket
 _OTHER_CONNECTIONS = 1_000
 """Connections besides sockets: calls over HTTP, probes, metrics."""
 
+_BACKLOG = 4_096
+"""Connections that the system accepts ahead of us. When all clients come back at once, each one more waits a second to
+try again."""
+
 _KEPT_DESCRIPTORS = 64
 """For the database, the log and what else a process opens."""
 
@@ -118,7 +122,7 @@ class Gateway:
         """Binds and begins to serve. Raises OSError when the address can't be bound."""
         settings = self._settings
         self._http.most = min(settings.max_connections + _OTHER_CONNECTIONS, _descriptors() - _KEPT_DESCRIPTORS)
-        sockets = bind_sockets(settings.port, settings.host, reuse_port=settings.reuse_port)
+        sockets = bind_sockets(settings.port, settings.host, backlog=_BACKLOG, reuse_port=settings.reuse_port)
         self._http.add_sockets(sockets)
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
         host, port = sockets[0].getsockname()[:2]
