@@ -155,6 +155,8 @@ def _rooms(
 def _hear(server: Server, crowd: Crowd, command: str, seconds: float) -> Heard:
     singles = _receive(server, crowd, command, 1, seconds / 2)
     bursts = _receive(server, crowd, command, BURST, seconds / 2)
+    crowd.acknowledge()
+    time.sleep(_SETTLE_S / 10)
     rate = sum(each.messages for each in bursts) / sum(each.seconds for each in bursts)
     return Heard(rate, statistics.median(each.seconds for each in singles) * 1000)
 
@@ -188,10 +190,8 @@ def _room_rows(rooms: dict[str, list[Heard]]) -> list[Row]:
         ("crowded", f"the same, numbered and kept, to one user with {ROOM:,} sockets"),
         ("send", f"the same, numbered and kept, to {ROOM:,} users"),
     ):
-        theirs = rooms["tornado"]
-        rows += [
-            Row(job, "messages/s", [each.rate for each in rooms[name]], peers["tornado"][0], [each.rate for each in theirs]),
-        ]
+        theirs = [each.rate for each in rooms["tornado"]]
+        rows.append(Row(job, "messages/s", [each.rate for each in rooms[name]], peers["tornado"][0], theirs))
     return rows
 
 
@@ -260,7 +260,7 @@ def _storm_rows(storms: dict[str, list[Storm]]) -> list[Row]:
 
 
 async def _sign_in(folder: Path, users: int) -> list[Member]:
-    """Accounts with a session each in the embedded database of this data folder; their pushes have different numbers."""
+    """Accounts with a session each, in the embedded database of this data folder."""
     settings = Settings(project=_ROOT, data_dir=folder, sql_url=SecretStr(""))
     await create_tables(settings, parts(_ROOT))
     db = await open_database(settings)
@@ -293,7 +293,7 @@ async def _sign_in(folder: Path, users: int) -> list[Member]:
             for number, member in zip(numbers, members, strict=True)
         )
     )
-    # Numbers of three bytes on the wire, so that all frames are of one size.
+    # Everybody's pushes have other numbers, all of three bytes on the wire, so that frames are of one size.
     await db.run(
         PushCounterDao.insert_many(
             PushCounter(number, next_counter=some.randrange(1 << 15, 1 << 20), updated_ms=now_ms) for number in numbers

@@ -12,7 +12,7 @@ import selectors
 import socket
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, cast
 
 from google.protobuf.wrappers_pb2 import StringValue
@@ -23,6 +23,7 @@ from runtime.generated.proto.sun import wire_pb2
 from runtime.rpc.push_frames import message_frame
 
 _PATIENCE_S = 60.0
+_PING = b"\x89\x00"
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: closing resets the connection, as when a network is gone."""
 
@@ -139,13 +140,15 @@ class Crowd:
         for client in self._clients:
             made = client.connect(self._port, 0 if client.member is None else 1 + missed)
             self._selector.register(made, selectors.EVENT_WRITE, client)
-        for key, events in self._events(lambda: waiting > 0):
+        for key, events in self._events():
             client = cast(Client, key.data)
             if events & selectors.EVENT_WRITE:
                 client.upgrade()
                 self._selector.modify(key.fileobj, selectors.EVENT_READ, client)
             elif client.received(_read(key)):
                 waiting -= 1
+                if not waiting:
+                    break
         seconds = time.perf_counter() - begin
         for client in self._clients:
             if client.member is not None:
@@ -154,16 +157,19 @@ class Crowd:
 
     def receive(self, messages: int, numbered: bool, ask: Callable[[], object]) -> Received:
         """What it takes until every client has had this many messages, all of one size, that `ask` asks for."""
+        self._drop_pings()
         waiting = len(self._clients)
         whole = 0
         ask()
-        for key, _ in self._events(lambda: waiting > 0):
+        for key, _ in self._events():
             client = cast(Client, key.data)
             client.rest += _read(key)
             if not whole:
                 first, _ = server_messages(client.rest)
                 whole = messages * len(message_frame(True, first[0]))
             waiting -= len(client.rest) == whole
+            if not waiting:
+                break
         end = time.monotonic_ns()
         stamped = b""
         for client in self._clients:
@@ -184,9 +190,19 @@ class Crowd:
         for payload in payloads:
             client.counter += numbered
             check_push(payload, client.counter if numbered else 0)
-        # Not within the time that is measured: a client acknowledges now and then, not each push.
-        ack = wire_pb2.PushAck(counter=client.counter)
-        client.send(masked_frame(wire_pb2.ClientFrame(push_ack=ack).SerializeToString()))
+
+    def _drop_pings(self) -> None:
+        """Those of a long pause; what is acknowledged next tells the server as much as pongs would."""
+        for key, _ in self._selector.select(0):
+            if (data := _read(key)).replace(_PING, b""):
+                raise WrongAnswer(f"not asked for: {data[:64]!r}")
+
+    def acknowledge(self) -> None:
+        """What came so far was dealt with, as members say now and then, and not for each push."""
+        for client in self._clients:
+            if client.member is not None:
+                ack = wire_pb2.PushAck(counter=client.counter)
+                client.send(masked_frame(wire_pb2.ClientFrame(push_ack=ack).SerializeToString()))
 
     def cut(self) -> None:
         """Every connection is reset."""
@@ -197,8 +213,8 @@ class Crowd:
                 client.socket.close()
                 client.socket = None
 
-    def _events(self, more: Callable[[], bool]) -> Sequence[tuple[selectors.SelectorKey, int]]:
-        while more():
+    def _events(self) -> Iterator[tuple[selectors.SelectorKey, int]]:
+        while True:
             found = self._selector.select(_PATIENCE_S)
             if not found:
                 raise WrongAnswer(f"nothing came for {_PATIENCE_S:g} s")
