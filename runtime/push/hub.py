@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import structlog
@@ -19,6 +19,7 @@ from runtime.rpc.push_frames import PushMessage
 from runtime.rpc.wire import Resume
 from runtime.sql.database import Database, Transaction
 from runtime.sql.errors import SqlError
+from runtime.together import Together
 
 MAX_RESUME = 1_000
 """Pushes that a client may be behind and still get them all; one that is further behind is told to fetch anew."""
@@ -187,8 +188,7 @@ class PushHub:
         self._looked = clock()
         self._looks = 0
         self._blind = False  # the last look failed
-        self._asked: dict[int, asyncio.Future[State]] = {}
-        self._asking: set[asyncio.Task[None]] = set()
+        self._states = Together(self._ask, _GATHER_S)
         self._heard: list[dict[int, State]] = []  # what is appended for users while the database is asked about them
 
     # What handlers do.
@@ -333,14 +333,7 @@ class PushHub:
         """What is known of a user, who is asked for together with others that come now. Raises SqlError."""
         recent = self._recent.get(user_id)
         if recent is None:
-            asked = self._asked.get(user_id)
-            if asked is None:
-                asked = self._asked[user_id] = asyncio.get_running_loop().create_future()
-                if len(self._asked) == 1:
-                    task = asyncio.create_task(self._ask())
-                    self._asking.add(task)
-                    task.add_done_callback(self._asking.discard)
-            state = await asyncio.shield(asked)
+            state = await self._states.get(user_id) or NONE_YET
             recent = self._recent.get(user_id)
             if recent is None:
                 recent = self._recent[user_id] = _Recent(state)
@@ -348,26 +341,19 @@ class PushHub:
         self._recent.move_to_end(user_id)
         return recent
 
-    async def _ask(self) -> None:
-        await asyncio.sleep(_GATHER_S)
-        asked, self._asked = self._asked, {}
-        heard = dict.fromkeys(asked, NONE_YET)
+    async def _ask(self, users: Sequence[int]) -> dict[int, State]:
+        heard = dict.fromkeys(users, NONE_YET)
         self._heard.append(heard)
         try:
-            states = await self.journal.states(asked)
-        except Exception as error:  # noqa: BLE001 - each of those who asked gets it
-            for future in asked.values():
-                future.set_exception(error)
-                future.exception()  # those who asked may be gone
-            return
+            states = await self.journal.states(users)
         finally:
             self._heard.remove(heard)
-        for user_id, future in asked.items():
-            state = max(states[user_id], heard[user_id])  # what was appended meanwhile must not be missed
+        for user_id in users:
+            states[user_id] = max(states[user_id], heard[user_id])  # what was appended meanwhile must not be missed
             if user_id not in self._recent:
-                self._recent[user_id] = _Recent(state)
-            future.set_result(state)
+                self._recent[user_id] = _Recent(states[user_id])
         self._bound()
+        return states
 
     def _remember(self, user_id: int, recent: _Recent, pushes: list[tuple[int, PushMessage]]) -> None:
         if recent.last and recent.last[-1][0] + 1 != pushes[0][0]:

@@ -347,9 +347,9 @@ class Socket(WebSocketHandler):
     # What the hub does: see `runtime.push.hub.Sink`.
 
     def push(self, message: PushMessage, counter: int) -> None:
-        if self._ended:
+        wire = self._wire
+        if self._ended or wire is None:
             return
-        wire = cast(Wire, self._wire)
         if self._unsent > self._limits.send_buffer_bytes:
             self.end(CloseCode.SLOW_READER, "the reader is too slow; resume")
         elif self._deflates:
