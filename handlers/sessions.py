@@ -113,11 +113,11 @@ class SessionAuthenticator:
             return None
         session, user = found
         if now_ms - session.active_ms >= TOUCH_MS:
-            self._used.add(session.session_id)
-            if len(self._used) == 1:
+            if not self._used:
                 task = asyncio.create_task(self._touch(), name="touch sessions")
                 self._touching.add(task)
                 task.add_done_callback(self._touching.discard)
+            self._used.add(session.session_id)
         return Identity(user.user_id, session.session_id, is_admin(user))
 
     async def _load(self, hashes: Sequence[bytes]) -> dict[bytes, _Account]:
