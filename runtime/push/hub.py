@@ -6,6 +6,7 @@ What the sockets do with a push is in `runtime.rpc.websocket`; what is kept, in 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import structlog
 from google.protobuf.message import Message
 
+from runtime.generated.sql.sun_runtime import PushEntry
 from runtime.ids import Clock, wall_clock_ms
 from runtime.push.journal import NONE_YET, PushJournal, State
 from runtime.rpc.push_frames import PushMessage
@@ -189,6 +191,7 @@ class PushHub:
         self._looks = 0
         self._blind = False  # the last look failed
         self._states = Together(self._ask, _GATHER_S)
+        self._missed = Together(self._read)
         self._heard: list[dict[int, State]] = []  # what is appended for users while the database is asked about them
 
     # What handlers do.
@@ -264,11 +267,29 @@ class PushHub:
         recent = self._recent.get(user_id)
         found = recent.after(counter) if recent is not None else None
         if found is None:
-            rows = await self.journal.read(user_id, counter, _PAGE)
+            rows = await self._missed.get((user_id, counter)) or ()
             found = [(row.counter, PushMessage(row.message_type, row.payload)) for row in rows]
+            recent = self._recent.get(user_id)
+            if recent is not None and found and recent.counter == found[-1][0] == counter + len(found):
+                self._forget(recent)
+                self._remember(user_id, recent, found)
         if not found or found[0][0] != counter + 1:
             raise Gone
         return found
+
+    async def _read(self, behind: Sequence[tuple[int, int]]) -> dict[tuple[int, int], list[PushEntry]]:
+        """What comes next after the counter of each user: a page for one alone, else the first few in one query."""
+        if len(behind) == 1:
+            return {behind[0]: await self.journal.read(*behind[0], _PAGE)}
+        wanted: dict[tuple[int, int], range] = {}
+        for user_id, counter in behind:
+            last = min(counter + RECENT_PUSHES, self.latest(user_id) or sys.maxsize)
+            wanted[user_id, counter] = range(counter + 1, last + 1)
+        rows = await self.journal.read_many((key[0], each) for key, counters in wanted.items() for each in counters)
+        return {
+            key: [row for each in counters if (row := rows.get((key[0], each))) is not None]
+            for key, counters in wanted.items()
+        }
 
     # How it learns of pushes.
 
