@@ -51,8 +51,8 @@ class Sink(Protocol):
         """Send this now."""
         ...
 
-    async def room(self) -> None:
-        """Wait until so much has been sent that more may be."""
+    async def room(self, message: PushMessage, counter: int) -> None:
+        """Wait until so much has been sent that this may be."""
         ...
 
     def lost(self) -> None:
@@ -153,7 +153,7 @@ class Feed:
         try:
             while not self._closed and self._hub.latest(self.user_id) > self.sent:
                 for counter, message in await self._hub.after(self.user_id, self.sent):
-                    await self._sink.room()
+                    await self._sink.room(message, counter)
                     if self._closed:
                         return
                     if counter != self.sent + 1:

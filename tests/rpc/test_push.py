@@ -167,7 +167,7 @@ class Reader:
         self.got.append((counter, StringValue.FromString(message.payload).value))
         self.more.set()
 
-    async def room(self) -> None:
+    async def room(self, message: PushMessage, counter: int) -> None:
         pass
 
     def lost(self) -> None:
