@@ -55,7 +55,8 @@ class GatewaySettings:
     max_connections: int = 20_000
     """Open sockets; more get HTTP 503 at the handshake."""
     send_buffer_bytes: int = MIB
-    """What a socket's reader may be behind before it is closed as slow; the write that goes over it is still queued."""
+    """What a socket's reader may be behind before it is closed as slow. A push that would go over it is not queued, a
+    reply is; one message alone may always be larger."""
     hello_timeout_ms: int = 10_000
     ping_interval_ms: int = 25_000
     """A socket that was silent for this long is pinged."""

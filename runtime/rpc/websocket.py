@@ -351,26 +351,31 @@ class Socket(WebSocketHandler):
     # What the hub does: see `runtime.push.hub.Sink`.
 
     def push(self, message: PushMessage, counter: int) -> None:
-        if self._ended:
+        wire = self._wire
+        if self._ended or wire is None:
             return
-        wire = cast(Wire, self._wire)
-        if self._unsent > self._limits.send_buffer_bytes:
+        frame = message.frame(wire, counter)
+        if not self._has_room(len(frame)):
             self.end(CloseCode.SLOW_READER, "the reader is too slow; resume")
         elif self._deflates:
             self._deflate(message.body(wire, counter))
         elif self._outbox:
-            self._outbox.append(message.frame(wire, counter))  # what was said before goes before
+            self._outbox.append(frame)  # what was said before goes before
         else:
-            self._transmit(message.frame(wire, counter))
+            self._transmit(frame)
 
-    async def room(self) -> None:
-        while self._unsent > self._limits.send_buffer_bytes // 2 and not self._ended:
+    async def room(self, message: PushMessage, counter: int) -> None:
+        wire = cast(Wire, self._wire)
+        while not self._has_room(len(message.frame(wire, counter))) and not self._ended:
             if self._drained is None:
                 self._drained = self._loop.create_future()
             await asyncio.shield(self._drained)
 
     def lost(self) -> None:
         self.end(CloseCode.PUSHES_LOST, "pushes are gone; fetch anew")
+
+    def _has_room(self, size: int) -> bool:
+        return not self._unsent or self._unsent + size <= self._limits.send_buffer_bytes
 
     # What goes out.
 
