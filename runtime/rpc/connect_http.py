@@ -21,9 +21,10 @@ from tornado.web import Application
 from runtime.rpc import connect_request, cors
 from runtime.rpc.codecs import PROTO
 from runtime.rpc.compression import GZIP, deflate, prefers_gzip
-from runtime.rpc.connect import COMPRESSED, END_STREAM, end_stream_to_json, envelope, error_to_json
+from runtime.rpc.connect import end_stream_to_json, error_to_json
 from runtime.rpc.connect_request import Refused
 from runtime.rpc.dispatcher import Caller, Dispatcher
+from runtime.rpc.envelopes import COMPRESSED, END_STREAM, envelope
 from runtime.rpc.errors import Code, RpcError
 from runtime.rpc.metadata import CallMetadata
 from runtime.rpc.service import Method
