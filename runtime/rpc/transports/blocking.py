@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Generator
+from concurrent.futures import CancelledError
 from types import TracebackType
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, Protocol, TypeVar, cast, overload
 
 from google.protobuf.message import Message
 
 from runtime.rpc.client import A, Endpoint, Q, Transport
-from runtime.rpc.errors import Code, NotCalled
+from runtime.rpc.errors import Code, NotCalled, RpcError
 from runtime.rpc.transports.pushes import Push, RawPush, Reload
 from runtime.rpc.transports.websocket import WebSocketTransport
 
@@ -19,8 +20,11 @@ T = TypeVar("T")
 M = TypeVar("M", bound=Message)
 
 
+_CLOSE_S = 1.0
+
+
 class _Closing(Transport, Protocol):
-    def close(self) -> None: ...
+    async def aclose(self) -> None: ...
 
 
 class BlockingTransport:
@@ -65,7 +69,7 @@ class BlockingTransport:
             loop, self._loop, self._closed = self._loop, None, True
         if loop is None or self._thread is None:
             return
-        loop.call_soon_threadsafe(self._end)
+        loop.call_soon_threadsafe(loop.stop)
         self._thread.join()
 
     def __enter__(self) -> BlockingTransport:
@@ -97,6 +101,8 @@ class BlockingTransport:
             future = asyncio.run_coroutine_threadsafe(work, loop)
         try:
             return future.result()
+        except CancelledError as error:
+            raise RpcError(Code.UNAVAILABLE, "the transport was closed: the call may have happened") from error
         except BaseException:
             future.cancel()
             raise
@@ -104,23 +110,29 @@ class BlockingTransport:
     def _started(self) -> asyncio.AbstractEventLoop | None:
         if self._loop is None and not self._closed:
             self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(target=_serve, args=(self._loop,), name="sun client", daemon=True)
+            self._thread = threading.Thread(
+                target=_serve, args=(self._loop, self._inner), name="sun client", daemon=True
+            )
             self._thread.start()
         return self._loop
 
-    def _end(self) -> None:
-        self._inner.close()
-        asyncio.get_running_loop().stop()
 
-
-def _serve(loop: asyncio.AbstractEventLoop) -> None:
+def _serve(loop: asyncio.AbstractEventLoop, inner: _Closing) -> None:
     asyncio.set_event_loop(loop)
     try:
         loop.run_forever()
-        left = asyncio.all_tasks(loop)
-        for task in left:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.run_until_complete(_wind_up(inner))
         loop.run_until_complete(loop.shutdown_asyncgens())
     finally:
         loop.close()
+
+
+async def _wind_up(inner: _Closing) -> None:
+    """Closes the transport, and lets what still runs hear of it."""
+    await inner.aclose()
+    left = asyncio.all_tasks() - {cast("asyncio.Task[Any]", asyncio.current_task())}
+    if left:
+        _, late = await asyncio.wait(left, timeout=_CLOSE_S)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)

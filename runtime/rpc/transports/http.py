@@ -134,6 +134,10 @@ class HttpTransport:
         """Calls under way fail with `unavailable`."""
         self._pool.close()
 
+    async def aclose(self) -> None:
+        """As `close`."""
+        self.close()
+
     async def __aenter__(self) -> HttpTransport:
         return self
 

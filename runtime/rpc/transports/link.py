@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
+from typing import Any, cast
 
 from google.protobuf.message import DecodeError
 from tornado.httpclient import HTTPClientError, HTTPRequest
-from tornado.iostream import StreamClosedError
+from tornado.iostream import IOStream, StreamClosedError
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, WebSocketError, websocket_connect
 
 from runtime.generated.proto.sun import wire_pb2
@@ -42,6 +43,8 @@ async def open_socket(
     ssl_context: ssl.SSLContext | None = None,
 ) -> WebSocketClientConnection:
     """A WebSocket before its hello; `received` gets each message, and None for the end. Raises NotCalled."""
+    if not url.startswith(("ws://", "wss://")):
+        raise NotCalled(Code.INVALID_ARGUMENT, f"{url}: the URL must begin with ws:// or wss://")
     try:
         request = HTTPRequest(url, connect_timeout=timeout_s, request_timeout=timeout_s, ssl_options=ssl_context)
         opening = websocket_connect(
@@ -63,7 +66,8 @@ class Link:
     """`open` makes one. `on_push` hears of its pushes, in the order of their counters.
 
     `over` is set when new calls belong on another connection: the server said goodbye, `leave` was called, or the
-    connection is lost. `ended` tells why it is lost, None while it is not.
+    connection is lost. `ended` tells why it is lost, None while it is not. `gone` is set when nothing of it is left,
+    which after `close` takes an answer of the server.
     """
 
     def __init__(self, url: str, on_push: Callable[[Link, RawPush], None]) -> None:
@@ -71,12 +75,14 @@ class Link:
         self.ended: RpcError | None = None
         self.close_code: int | None = None
         self.over = asyncio.Event()
+        self.gone = asyncio.Event()
         self.counter = 0
         """The newest push that came on this connection, or the one before its first."""
         self._acknowledged = 0
         self._url = url
         self._on_push = on_push
         self._connection: WebSocketClientConnection | None = None
+        self._stream: IOStream | None = None
         self._welcomed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pending: dict[str, asyncio.Future[bytes]] = {}
         self._finishing = False
@@ -105,6 +111,8 @@ class Link:
                     max_message_bytes=max_message_bytes,
                     ssl_context=ssl_context,
                 )
+                # Kept apart: a connection that is closing forgets its protocol.
+                link._stream = cast(Any, link._connection).protocol.stream
                 if link._ended_early:
                     link._closed()
                 else:
@@ -162,6 +170,11 @@ class Link:
             connection.close(1000)
         self._lose(Lost(Code.UNAVAILABLE, "the transport was closed: the call may have happened"))
 
+    def abort(self) -> None:
+        """Drops what is left, for a server that does not answer the close."""
+        if self._stream is not None:
+            self._stream.close()
+
     def _close_if_done(self) -> None:
         if self._finishing and not self._pending:
             self.close()
@@ -183,6 +196,8 @@ class Link:
             return
 
     def _received(self, message: bytes | str | None) -> None:
+        if message is None:
+            self.gone.set()
         if self.ended is not None:
             return
         if message is None:

@@ -7,7 +7,7 @@ import itertools
 import ssl
 from collections.abc import AsyncGenerator
 from types import TracebackType
-from typing import TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from google.protobuf.message import DecodeError, Message
 
@@ -27,6 +27,8 @@ _SETTLED_S = 10.0
 
 _ACKNOWLEDGE_S = 0.05
 """Acknowledgements of pushes are gathered for this long."""
+
+_CLOSE_S = 1.0
 
 
 class WebSocketTransport:
@@ -197,15 +199,27 @@ class WebSocketTransport:
         if self._keeper is not None:
             self._keeper.cancel()
 
+    async def aclose(self) -> None:
+        """As `close`, and waits until the server has closed its side, for a second at most."""
+        links = [*self._leaving, *([self._link] if self._link is not None else [])]
+        self.close()
+        waiting: list[asyncio.Future[Any]] = [asyncio.ensure_future(link.gone.wait()) for link in links]
+        if self._keeper is not None:
+            waiting.append(asyncio.ensure_future(asyncio.gather(self._keeper, return_exceptions=True)))
+        if waiting:
+            _, late = await asyncio.wait(waiting, timeout=_CLOSE_S)
+            for each in late:
+                each.cancel()
+        for link in links:
+            link.abort()
+
     async def __aenter__(self) -> WebSocketTransport:
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
-        if self._keeper is not None:
-            await asyncio.gather(self._keeper, return_exceptions=True)
+        await self.aclose()
 
     # Connections.
 
