@@ -1,6 +1,6 @@
 """Pushes between a connection and the loop that takes them: which are new, which are missing, how far it has come.
 
-Pure: nothing is sent or awaited here. The rules are those of runtime/schema/proto/sun/wire.proto.
+Pure: nothing is sent or awaited here. The rules are those of sun/wire.proto.
 """
 
 from __future__ import annotations
