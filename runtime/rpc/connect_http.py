@@ -105,6 +105,7 @@ class Exchange(httputil.HTTPMessageDelegate):
         self._stream_gzip = False
         self._answered = False
         self._gone = False
+        self._runs_on = False
         self._last_write: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self.receiving = False
@@ -181,9 +182,17 @@ class Exchange(httputil.HTTPMessageDelegate):
     def _client_left(self) -> None:
         self._gone = True
         self.receiving = False
+        if self._runs_on and self._task is not None:
+            # Its result can be had by asking again with the same key.
+            self._task.add_done_callback(lambda _: self._server.exchanges.discard(self))
+            return
         self._server.exchanges.discard(self)
         if self._task is not None:
             self._task.cancel()
+
+    def _received(self) -> None:
+        """The call has a key that is noted: it runs to its end, whoever waits for it."""
+        self._runs_on = True
 
     # What was asked.
 
@@ -232,7 +241,15 @@ class Exchange(httputil.HTTPMessageDelegate):
         self._compression = incoming.compression
         timeout_ms, caller, call_id = self._circumstances()
         answer = await self._server.dispatcher.call(
-            self._path, incoming.codec, incoming.payload, caller, timeout_ms, call_id, self._metadata, self._key()
+            self._path,
+            incoming.codec,
+            incoming.payload,
+            caller,
+            timeout_ms,
+            call_id,
+            self._metadata,
+            self._key(),
+            self._received,
         )
         self._respond(_OK, f"application/{incoming.codec.name}", answer, self._metadata_headers())
 

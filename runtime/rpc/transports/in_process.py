@@ -24,12 +24,14 @@ class InProcessTransport:
     async def call(self, method: Endpoint[Q, A], request: Q, timeout_ms: int | None, key: str = "") -> A:
         """Raises RpcError; the errors that the method declares in their own types.
 
-        Nothing gets lost on the way, so nothing is repeated, and `key` is not needed.
+        Nothing gets lost on the way, so nothing is repeated; of the calls with one `key` the first runs all the same.
         """
         call_id = f"local-{next(self._ids):x}"
         try:
             payload = request.SerializeToString()
-            answer = await self._dispatcher.call(method.path, PROTO, payload, self._caller, timeout_ms or 0, call_id)
+            answer = await self._dispatcher.call(
+                method.path, PROTO, payload, self._caller, timeout_ms or 0, call_id, key=key
+            )
         except RpcError as error:
             raise declared(error, method) from error
         return method.response.FromString(answer)

@@ -63,14 +63,16 @@ async def open_socket(
 
 
 class Link:
-    """`open` makes one. `on_push` hears of its pushes, in the order of their counters.
+    """`open` makes one. `on_push` hears of its pushes, in the order of their counters, after `on_welcome`.
 
     `over` is set when new calls belong on another connection: the server said goodbye, `leave` was called, or the
     connection is lost. `ended` tells why it is lost, None while it is not. `gone` is set when nothing of it is left,
     which after `close` takes an answer of the server.
     """
 
-    def __init__(self, url: str, on_push: Callable[[Link, RawPush], None]) -> None:
+    def __init__(
+        self, url: str, on_welcome: Callable[[Link], None], on_push: Callable[[Link, RawPush], None]
+    ) -> None:
         self.welcome = wire_pb2.Welcome()
         self.ended: RpcError | None = None
         self.close_code: int | None = None
@@ -80,6 +82,7 @@ class Link:
         """The newest push that came on this connection, or the one before its first."""
         self._acknowledged = 0
         self._url = url
+        self._on_welcome = on_welcome
         self._on_push = on_push
         self._connection: WebSocketClientConnection | None = None
         self._stream: IOStream | None = None
@@ -93,6 +96,7 @@ class Link:
         cls,
         url: str,
         hello: wire_pb2.Hello,
+        on_welcome: Callable[[Link], None],
         on_push: Callable[[Link, RawPush], None],
         *,
         timeout_s: float,
@@ -100,7 +104,7 @@ class Link:
         ssl_context: ssl.SSLContext | None,
     ) -> Link:
         """A connection that is welcomed. Raises NotCalled (unavailable) when it can't be made now, Final when never."""
-        link = cls(url, on_push)
+        link = cls(url, on_welcome, on_push)
         try:
             async with asyncio.timeout(timeout_s):
                 link._connection = await open_socket(
@@ -225,6 +229,8 @@ class Link:
             case "welcome" if not self._welcomed.done():
                 self.welcome = frame.welcome
                 self.counter = self._acknowledged = frame.welcome.counter
+                # Called from here, since pushes may stand behind the welcome in the same bytes.
+                self._on_welcome(self)
                 self._welcomed.set_result(None)
             case "goodbye":
                 self.over.set()

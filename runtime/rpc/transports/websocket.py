@@ -162,8 +162,8 @@ class WebSocketTransport:
     @overload
     def pushes(self, kind: type[M], /, *kinds: type[M]) -> AsyncGenerator[Push[M] | Reload, None]: ...
 
-    async def pushes(self, *types: type[M]) -> AsyncGenerator[RawPush | Push[M] | Reload, None]:
-        """The pushes of these types, as they come, until the transport is closed; those of others are passed over.
+    def pushes(self, *types: type[M]) -> AsyncGenerator[RawPush | Push[M] | Reload, None]:
+        """The pushes of these types from this call on, until the transport is closed; those of others are passed over.
 
         Without types they all come, not decoded. A push is acknowledged when the loop comes back for the next one. The
         one that a loop is left with is not, and comes again. After a loss they go on where they were left off, and what
@@ -172,11 +172,14 @@ class WebSocketTransport:
         Raises RpcError when there will be no connection any more, and (internal) for a push that is no message of its
         type, which counts as dealt with.
         """
-        mine = self._consumer = object()
-        by_name = {kind.DESCRIPTOR.full_name: kind for kind in types}
+        self._consumer = mine = object()
         self._inbox.subscribe()
         self._begin()
         self._arrived.set()  # the loop before this one sees that it is over
+        return self._take(mine, types)
+
+    async def _take(self, mine: object, types: tuple[type[M], ...]) -> AsyncGenerator[RawPush | Push[M] | Reload, None]:
+        by_name = {kind.DESCRIPTOR.full_name: kind for kind in types}
         try:
             while (item := await self._next(mine)) is not None:
                 if isinstance(item, Reload) or not types:
@@ -256,7 +259,6 @@ class WebSocketTransport:
                 self._finish(error)
                 return
             began = clock()
-            self._use(link)
             await link.over.wait()
             self._link = None
             if isinstance(link.ended, Final):
@@ -280,6 +282,7 @@ class WebSocketTransport:
         return await Link.open(
             self._url,
             hello,
+            self._use,
             self._pushed,
             timeout_s=self._connect_timeout_s,
             max_message_bytes=self._max_response_bytes,
@@ -289,8 +292,7 @@ class WebSocketTransport:
     def _use(self, link: Link) -> None:
         self._failure = None
         self._inbox.welcome(link.position, reload=link.welcome.reload)
-        # One that ended or said goodbye with its welcome is for nobody's calls.
-        self._link = link if not link.over.is_set() else None
+        self._link = link
         for old in self._leaving:
             old.finish()
         self._leaving.clear()
