@@ -59,8 +59,8 @@ class Source:
         for folder in self.includes:
             files |= _files(folder, (".proto",), "include")
         files |= _files(FRAMEWORK / "generators", (".py",), "generators")
-        files |= _files(FRAMEWORK / "templates" / "sql", (".jinja",), "sql")
-        files |= _files(FRAMEWORK / "templates" / "proto", (".jinja",), "proto")
+        for walker in ("sql", "proto", "client"):
+            files |= _files(FRAMEWORK / "templates" / walker, (".jinja",), walker)
         versions = [f"{tool} {importlib.metadata.version(tool)}" for tool in _TOOLS]
         lock_digest = writer.digest(self.read_lock() if lock is None else lock)
         return writer.input_digest(files, [*versions, self.package, lock_digest])

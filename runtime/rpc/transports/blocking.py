@@ -58,10 +58,14 @@ class BlockingTransport:
 
     def pushes(self, *kinds: type[M]) -> Generator[RawPush | Push[M] | Reload, None, None]:
         """The pushes of the user, as the WebSocketTransport gives them. Raises TypeError over another transport."""
-        if not isinstance(self._inner, WebSocketTransport):
-            raise TypeError(f"{type(self._inner).__name__} carries no pushes")
-        found: AsyncGenerator[RawPush | Push[M] | Reload, None] = self._inner.pushes(*kinds)
-        return self._iterate(found)
+        inner = self._inner
+        if not isinstance(inner, WebSocketTransport):
+            raise TypeError(f"{type(inner).__name__} carries no pushes")
+
+        async def begin() -> AsyncGenerator[RawPush | Push[M] | Reload, None]:
+            return inner.pushes(*kinds)
+
+        return self._iterate(self._run(begin()))
 
     def close(self) -> None:
         """Calls under way fail with `unavailable`."""

@@ -70,9 +70,7 @@ class Link:
     which after `close` takes an answer of the server.
     """
 
-    def __init__(
-        self, url: str, on_welcome: Callable[[Link], None], on_push: Callable[[Link, RawPush], None]
-    ) -> None:
+    def __init__(self, url: str, on_welcome: Callable[[Link], None], on_push: Callable[[Link, RawPush], None]) -> None:
         self.welcome = wire_pb2.Welcome()
         self.ended: RpcError | None = None
         self.close_code: int | None = None

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import abc
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from typing import Any, ClassVar
 
 from generated.proto.shop.v1 import shop_pb2
+from runtime.rpc.client import Call, Client, Stream, SyncClient
 from runtime.rpc.context import Context
 from runtime.rpc.errors import Code, DeclaredError
-from runtime.rpc.service import Call, Callers, Client, Method, Service, Stream, Violation
+from runtime.rpc.service import Callers, Method, Service, Violation
 
 
 class ItemNotFound(DeclaredError):
@@ -158,9 +159,14 @@ class ShopClient(Client):
         """
         return Call(self._transport, SHOP_SERVICE_GET_ITEM, request, timeout_ms)
 
-    def buy(self, request: shop_pb2.BuyRequest, *, timeout_ms: int | None = None) -> Call[shop_pb2.BuyResponse]:
-        """Buys some."""
-        return Call(self._transport, SHOP_SERVICE_BUY, request, timeout_ms)
+    def buy(
+        self, request: shop_pb2.BuyRequest, *, timeout_ms: int | None = None, key: str = ""
+    ) -> Call[shop_pb2.BuyResponse]:
+        """Buys some.
+
+        A `key` makes it safe to repeat: the server runs the calls of one key once.
+        """
+        return Call(self._transport, SHOP_SERVICE_BUY, request, timeout_ms, key)
 
     def watch_item(
         self, request: shop_pb2.WatchItemRequest, *, timeout_ms: int | None = None
@@ -170,3 +176,34 @@ class ShopClient(Client):
         Raises ItemNotFound.
         """
         return Stream(self._transport, SHOP_SERVICE_WATCH_ITEM, request, timeout_ms)
+
+
+class SyncShopClient(SyncClient):
+    """Calls shop.v1.ShopService over a synchronous transport."""
+
+    service_name: ClassVar[str] = "shop.v1.ShopService"
+
+    def get_item(self, request: shop_pb2.GetItemRequest, *, timeout_ms: int | None = None) -> shop_pb2.GetItemResponse:
+        """Finds one item.
+
+        Raises ItemNotFound.
+        """
+        return self._transport.call(SHOP_SERVICE_GET_ITEM, request, timeout_ms)
+
+    def buy(
+        self, request: shop_pb2.BuyRequest, *, timeout_ms: int | None = None, key: str = ""
+    ) -> shop_pb2.BuyResponse:
+        """Buys some.
+
+        A `key` makes it safe to repeat: the server runs the calls of one key once.
+        """
+        return self._transport.call(SHOP_SERVICE_BUY, request, timeout_ms, key)
+
+    def watch_item(
+        self, request: shop_pb2.WatchItemRequest, *, timeout_ms: int | None = None
+    ) -> Generator[shop_pb2.WatchItemResponse, None, None]:
+        """Tells of an item whenever its stock changes.
+
+        Raises ItemNotFound.
+        """
+        return self._transport.stream(SHOP_SERVICE_WATCH_ITEM, request, timeout_ms)
