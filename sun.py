@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from generators.pipeline import Source
+    from generators.writer import Difference, Written
     from runtime.bundle import Parts
     from runtime.config import Settings
 
@@ -56,9 +57,30 @@ def cli(context: click.Context, project: Path, debug: bool) -> None:
     metavar="NAME",
     help="Let this message, field, enum, method, service or package break its clients; `all` for everything.",
 )
+@click.option("--client", "language", type=click.Choice(["python"]), help="Write a package of clients instead.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="The package's folder.")
+@click.option("--name", help="What programs import; the schema's package and _client by default.")
+@click.option("--release", default="0.1.0", show_default=True, help="The package's version.")
 @click.pass_obj
-def generate(project: Path, check: bool, watch: bool, force: bool, allow_breaking: tuple[str, ...]) -> None:
-    """Bring generated/ up to date with schema/."""
+def generate(
+    project: Path,
+    check: bool,
+    watch: bool,
+    force: bool,
+    allow_breaking: tuple[str, ...],
+    language: str | None,
+    out: Path | None,
+    name: str | None,
+    release: str,
+) -> None:
+    """Bring generated/ up to date with schema/; or write a package of clients that others install."""
+    if language is not None:
+        if out is None or watch:
+            raise click.UsageError("--client needs --out, and does not go with --watch")
+        _generate_client(_sources(project)[-1], language, out, name, release, check=check, force=force)
+        return
+    if out is not None or name is not None:
+        raise click.UsageError("--out and --name are for --client")
     if check and (watch or force or allow_breaking):
         raise click.UsageError("--check writes nothing and runs once: it goes with no other option")
     sources = _sources(project)
@@ -72,6 +94,24 @@ def generate(project: Path, check: bool, watch: bool, force: bool, allow_breakin
         _generate(source, force=force, allow_breaking=allow_breaking)
 
 
+def _generate_client(
+    source: Source, language: str, out: Path, name: str | None, release: str, *, check: bool, force: bool
+) -> None:
+    from generators import pipeline
+
+    with _schema_errors():
+        try:
+            made = pipeline.client_artifacts(source, language, name, release)
+        except pipeline.BadName as error:
+            raise Refused(str(error)) from error
+        if not check:
+            _write(lambda: pipeline.write_client(out, made, force=force), str(out))
+            return
+        differences = pipeline.client_drift(out, made)
+    _print_differences(differences, str(out))
+    sys.exit(1 if differences else 0)
+
+
 def _sources(project: Path) -> list[Source]:
     from generators.pipeline import NoSchema, sources
 
@@ -82,21 +122,28 @@ def _sources(project: Path) -> list[Source]:
 
 
 def _generate(source: Source, *, force: bool = False, allow_breaking: tuple[str, ...] = ()) -> None:
-    from generators import pipeline, writer
+    from generators import pipeline
+
+    _write(lambda: pipeline.generate(source, click.echo, force=force, allow_breaking=allow_breaking), source.folder)
+
+
+def _write(write: Callable[[], Written], folder: str) -> None:
+    """Prints what was written to a folder and why it was not."""
+    from generators import writer
 
     with _schema_errors():
         try:
-            done = pipeline.generate(source, click.echo, force=force, allow_breaking=allow_breaking)
+            done = write()
         except writer.EditedFiles as error:
             for path in error.paths:
-                click.echo(f"sun: {source.folder}/{path} was edited by hand", err=True)
+                click.echo(f"sun: {folder}/{path} was edited by hand", err=True)
             raise Refused("nothing was written; move the edits to handlers/ or the schema, or say --force") from error
     for path in done.written:
         click.echo(f"wrote {path}")
     for path in done.removed:
         click.echo(f"removed {path}")
     changes = f"{len(done.written)} written, {len(done.removed)} removed, " if done.written or done.removed else ""
-    click.echo(f"{source.folder}: {changes}{done.unchanged} unchanged")
+    click.echo(f"{folder}: {changes}{done.unchanged} unchanged")
 
 
 def _print_drift(source: Source) -> bool:
@@ -104,13 +151,17 @@ def _print_drift(source: Source) -> bool:
 
     with _schema_errors():
         differences = pipeline.drift(source)
+    _print_differences(differences, source.folder)
+    return bool(differences)
+
+
+def _print_differences(differences: list[Difference], folder: str) -> None:
     for each in differences:
         click.echo(f"{each.status}: {each.path}")
     for each in differences:
         click.echo(each.diff(), nl=False)
     if not differences:
-        click.echo(f"{source.folder}: up to date")
-    return bool(differences)
+        click.echo(f"{folder}: up to date")
 
 
 def _watch(sources: list[Source], *, force: bool, allow_breaking: tuple[str, ...]) -> None:

@@ -6,6 +6,8 @@ Then write or compare.
 from __future__ import annotations
 
 import importlib.metadata
+import keyword
+import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,8 +68,8 @@ class Source:
         for folder in self.includes:
             files |= _files(folder, (".proto",), "include")
         files |= _files(FRAMEWORK / "generators", (".py",), "generators")
-        files |= _files(FRAMEWORK / "templates" / "sql", (".jinja",), "sql")
-        files |= _files(FRAMEWORK / "templates" / "proto", (".jinja",), "proto")
+        for walker in ("sql", "proto", "client"):
+            files |= _files(FRAMEWORK / "templates" / walker, (".jinja",), walker)
         versions = [f"{tool} {importlib.metadata.version(tool)}" for tool in _TOOLS]
         kept = {file: _read(file) for file in (self.lock, self.proto_lock)}
         kept |= {file: text.encode() for file, text in (locks or {}).items()}
@@ -83,6 +85,13 @@ def _read(file: Path) -> bytes:
 def _files(folder: Path, suffixes: tuple[str, ...], name: str) -> dict[str, Path]:
     found = (file for file in folder.rglob("*") if file.suffix in suffixes and file.is_file())
     return {f"{name}/{file.relative_to(folder).as_posix()}": file for file in found}
+
+
+_TAKEN_NAMES = frozenset({"generated", "generators", "google", "handlers", "media", "runtime", "sun", "tornado"})
+
+
+class BadName(Exception):
+    """No package can have this name."""
 
 
 class NoSchema(Exception):
@@ -156,6 +165,40 @@ def _check_lock(
             f"where nothing was ever written with them, delete {files} to number them anew"
         )
         diagnostics.error(Position(source.lock_shown, 1, 1), "lost-numbers", text)
+
+
+def client_artifacts(source: Source, language: str, name: str | None, version: str) -> list[Artifact]:
+    """Every file of a package of clients, formatted, in memory. Raises SchemaError, and BadName for its name.
+
+    `version` is the package's own; without `name` it is called after the schema's first package.
+    """
+    from generators import client_walker
+    from generators.client_plan import ClientPackage
+
+    schema = load(source)
+    framework = load(Source(FRAMEWORK, "runtime/schema", "runtime/generated", "runtime.generated", ()))
+    name = name or f"{_first_package(schema)}_client"
+    if not name.isidentifier() or keyword.iskeyword(name) or name in _TAKEN_NAMES | sys.stdlib_module_names:
+        raise BadName(f"{name!r} can't be the name of a package: say another with --name")
+    package = ClientPackage(name, version, source.shown)
+    return writer.formatted(client_walker.walk(schema, framework, package, language))
+
+
+def write_client(out: Path, made: list[Artifact], *, force: bool = False) -> writer.Written:
+    """Make the folder hold the package; the result's paths begin with it. Raises EditedFiles."""
+    done = writer.write(out, made, "", force=force)
+    written, removed = (tuple(f"{out}/{path}" for path in paths) for paths in (done.written, done.removed))
+    return writer.Written(written, removed, done.unchanged)
+
+
+def client_drift(out: Path, made: list[Artifact]) -> list[writer.Difference]:
+    """How the folder differs from the package."""
+    return [replace(each, path=f"{out}/{each.path}") for each in writer.compare(out, made)]
+
+
+def _first_package(schema: ir.Schema) -> str:
+    """`sun` for a schema whose first file is of the package `sun.v1`."""
+    return schema.protos[0].package.partition(".")[0] if schema.protos else "sun"
 
 
 def _own_databases() -> set[str]:

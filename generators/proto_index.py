@@ -64,7 +64,7 @@ class Index:
 
     def proto_module(self, path: str) -> Module:
         """The module with the messages of a proto file, given by its import name."""
-        if path.startswith("google/protobuf/"):
+        if path.startswith("google/protobuf/") and path not in self._own:
             return Module(".".join(path.split("/")[:-1]), proto_names.proto_stem(path))
         return Module(
             ".".join((self._package(path), "proto", *proto_names.folders(path))), proto_names.proto_stem(path)

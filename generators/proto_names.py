@@ -38,6 +38,11 @@ def client(service: str) -> str:
     return f"{service.removesuffix('Service')}Client"
 
 
+def sync_client(service: str) -> str:
+    """`SocialService` → `SyncSocialClient`."""
+    return f"Sync{client(service)}"
+
+
 def constant(service: str, method: str) -> str:
     """`SocialService`, `AddPost` → `SOCIAL_SERVICE_ADD_POST`: always with the service, so that services can't clash."""
     return f"{snake(service)}_{snake(method)}".upper()

@@ -21,6 +21,8 @@ _CALLERS = {
     "owner": "Only the owner may call.",
     "admin": "Only admins may call.",
 }
+_HOW_TO_STREAM = "Written as an async generator: `async def` with `yield`."
+_KEYED = "A `key` makes it safe to repeat: the server runs the calls of one key once."
 _DEFAULTS: dict[type, str] = {ir.Bool: "False", ir.Int: "0", ir.Float: "0.0", ir.Text: '""', ir.Bytes: 'b""'}
 _TYPES: dict[type, str] = {ir.Bool: "bool", ir.Int: "int", ir.Float: "float", ir.Text: "str", ir.Bytes: "bytes"}
 
@@ -68,6 +70,9 @@ class _Method:
     streams: bool
     answers: str  # what the handler's method is annotated with
     call: str  # what the client's method returns
+    parameters: str  # of the client's method
+    arguments: str  # what it hands to the transport
+    sync_answers: str  # what the synchronous client's method returns
     doc: str
     client_doc: str
 
@@ -76,11 +81,13 @@ class _Method:
 class _Service:
     name: str
     client: str
+    sync_client: str
     full_name: str
     methods: tuple[_Method, ...]
     listed: str
     doc: str
     client_doc: str
+    sync_client_doc: str
 
 
 @dataclass(slots=True)
@@ -120,7 +127,8 @@ def claim_names(file: ir.ProtoFile, index: Index, diagnostics: Diagnostics) -> s
         names.claim(proto_names.limit(limit.name), f"limit {limit.name}", limit.position)
     for service in file.services:
         names.claim(service.name, f"service {service.full_name}", service.position)
-        names.claim(proto_names.client(service.name), f"the client of {service.full_name}", service.position)
+        for client in (proto_names.client(service.name), proto_names.sync_client(service.name)):
+            names.claim(client, f"the client of {service.full_name}", service.position)
         for method in service.methods:
             constant = proto_names.constant(service.name, method.name)
             names.claim(constant, f"method {method.full_name}", method.position)
@@ -130,6 +138,11 @@ def claim_names(file: ir.ProtoFile, index: Index, diagnostics: Diagnostics) -> s
 def artifact(file: ir.ProtoFile, index: Index, names: set[str]) -> Artifact:
     """The rpc module of a file. `names` are those that `claim_names` returned for it."""
     return _Plan(file, index, names).artifact()
+
+
+def client_artifact(file: ir.ProtoFile, index: Index, names: set[str]) -> Artifact:
+    """The module of a file in a package of clients: its errors and clients, without the server's side."""
+    return _Plan(file, index, names, for_client=True).client_artifact()
 
 
 def services(files: tuple[ir.ProtoFile, ...], index: Index) -> Artifact:
@@ -195,9 +208,11 @@ def _deprecation(method: ir.Method) -> str:
 class _Plan:
     """One rpc module under way."""
 
-    def __init__(self, file: ir.ProtoFile, index: Index, names: set[str]) -> None:
+    def __init__(self, file: ir.ProtoFile, index: Index, names: set[str], *, for_client: bool = False) -> None:
         self._file = file
         self._index = index
+        self._for_client = for_client
+        self._library = index.target.library
         fields = {each.name for message in messages(file.messages) if message.error for each in message.fields}
         # Parameters of an exception and methods of a service hide names of their module, so they count as taken.
         parameters = {proto_names.parameter(each) for each in fields}
@@ -234,11 +249,36 @@ class _Plan:
         )
         return Artifact(f"{index.folder(module)}/{module.name}.py", text)
 
+    def client_artifact(self) -> Artifact:
+        file, index = self._file, self._index
+        errors = [self._error(message, message.error) for message in messages(file.messages) if message.error]
+        services = [self._service(service) for service in file.services]
+        wanted: list[tuple[str, str]] = []
+        if errors:
+            wanted += [(f"{self._library}.errors", "Code"), (f"{self._library}.errors", "DeclaredError")]
+        if services:
+            wanted += [("typing", "ClassVar"), (f"{self._library}.method", "Method")]
+            wanted += [(f"{self._library}.client", name) for name in ("Client", "SyncClient")]
+        names = {name: self._imports.name(package, name) for package, name in wanted}
+        module, proto = index.rpc_module(file.path), index.proto_module(file.path)
+        text = templates.render(
+            "client/python/rpc.py.jinja",
+            source=f"{index.target.source}/proto/{file.path}",
+            path=file.path,
+            proto=f"{proto.package}.{proto.name}",
+            imports=self._imports.lines(),
+            late=self._imports.lines(late=True),
+            errors=errors,
+            services=services,
+            names=names,
+        )
+        return Artifact(f"{index.folder(module)}/{module.name}.py", text)
+
     def _names(self, *, errors: bool, limits: bool, checks: bool, services: Sequence[_Service]) -> dict[str, str]:
         """The local names of what the template itself uses."""
         wanted: list[tuple[str, str]] = []
         if errors:
-            wanted += [("runtime.rpc.errors", "Code"), ("runtime.rpc.errors", "DeclaredError")]
+            wanted += [(f"{self._library}.errors", "Code"), (f"{self._library}.errors", "DeclaredError")]
         if limits:
             wanted += [("runtime.rpc.service", name) for name in ("Charge", "Limit", "Per")]
         if any(method.deprecated for service in services for method in service.methods):
@@ -247,7 +287,8 @@ class _Plan:
             wanted.append(("runtime.rpc.service", "Violation"))
         if services:
             wanted += [("", "abc"), ("typing", "Any"), ("typing", "ClassVar"), ("runtime.rpc.context", "Context")]
-            wanted += [("runtime.rpc.service", name) for name in ("Callers", "Client", "Method", "Service")]
+            wanted += [("runtime.rpc.client", name) for name in ("Client", "SyncClient")]
+            wanted += [("runtime.rpc.service", name) for name in ("Callers", "Method", "Service")]
         return {name: self._imports.name(package, name) for package, name in wanted}
 
     def _proto(self, full_name: str) -> str:
@@ -348,11 +389,13 @@ class _Plan:
         return _Service(
             name=service.name,
             client=proto_names.client(service.name),
+            sync_client=proto_names.sync_client(service.name),
             full_name=service.full_name,
             methods=methods,
             listed=row(method.constant for method in methods),
             doc=docstring(service.comment),
             client_doc=docstring(f"Calls {service.full_name} over a transport."),
+            sync_client_doc=docstring(f"Calls {service.full_name} over a synchronous transport."),
         )
 
     def _method(self, service: ir.Service, method: ir.Method) -> _Method:
@@ -360,26 +403,30 @@ class _Plan:
         raised = f"Raises {', '.join(errors)}." if errors else ""
         rules = " ".join(text for text in (_CALLERS[method.callers], raised) if text)
         deprecated = _deprecation(method)
-        response = self._proto(method.response)
-        answers, call, how = response, self._imports.name("runtime.rpc.service", "Call"), ""
-        if method.server_streaming:
-            answers = f"{self._imports.name('collections.abc', 'AsyncIterator')}[{response}]"
-            call = self._imports.name("runtime.rpc.service", "Stream")
-            how = "Written as an async generator: `async def` with `yield`."
+        request, response = self._proto(method.request), self._proto(method.response)
+        streams = method.server_streaming
+        # A key is of use where a second run would do more than the first.
+        keyed = method.side_effects and not method.idempotent and not streams
+        options = ["timeout_ms: int | None = None", *(['key: str = ""'] if keyed else [])]
         return _Method(
             attribute=proto_names.method(method.name),
             constant=proto_names.constant(service.name, method.name),
             path=method.full_name,
-            request=self._proto(method.request),
+            request=request,
             response=response,
             callers=method.callers.upper(),
             options=tuple(self._options(method, errors)),
             deprecated=literal(f"{method.full_name} is {deprecated.lower().rstrip('.')}") if deprecated else "",
-            streams=method.server_streaming,
-            answers=answers,
-            call=call,
-            doc=docstring(paragraphs(method.comment, deprecated, rules, how)),
-            client_doc=docstring(paragraphs(method.comment, deprecated, raised)),
+            streams=streams,
+            answers=f"{self._collection('AsyncIterator')}[{response}]"
+            if streams and not self._for_client
+            else response,
+            call=self._imports.name(f"{self._library}.client", "Stream" if streams else "Call"),
+            parameters=f"request: {request}, *, {', '.join(options)}",
+            arguments=f"request, timeout_ms{', key' if keyed else ''}",
+            sync_answers=f"{self._collection('Generator')}[{response}, None, None]" if streams else response,
+            doc=docstring(paragraphs(method.comment, deprecated, rules, _HOW_TO_STREAM if streams else "")),
+            client_doc=docstring(paragraphs(method.comment, deprecated, raised, _KEYED if keyed else "")),
         )
 
     def _options(self, method: ir.Method, errors: Sequence[str]) -> Iterator[str]:
@@ -390,6 +437,8 @@ class _Plan:
             yield "side_effects=False"
         if method.idempotent:
             yield "idempotent=True"
+        if self._for_client:
+            return
         if method.server_streaming:
             yield "server_streaming=True"
         if self._index.is_checked(method.request):
@@ -404,6 +453,9 @@ class _Plan:
         if method.deprecated_since:
             since = datetime.datetime.fromisoformat(f"{method.deprecated_since}T00:00:00Z")
             yield f"deprecated_since_s={int(since.timestamp()):_}"
+
+    def _collection(self, name: str) -> str:
+        return self._imports.name("collections.abc", name)
 
     def _check(self, request: str) -> str:
         definition = self._index.find(request)

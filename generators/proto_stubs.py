@@ -15,6 +15,8 @@ from generators.proto_text import docstring, literal
 from generators.proto_types import plain_type
 
 _BUILTINS = ("bool", "bytes", "classmethod", "float", "int", "list", "property", "staticmethod", "str", "tuple")
+_WITH_METHODS = frozenset({"Any", "Duration", "FieldMask", "ListValue", "Struct", "Timestamp"})
+"""Messages of google.protobuf that the library gives methods of their own."""
 _WIDTH = 100  # characters of a descriptor's literal on one line
 
 
@@ -72,6 +74,7 @@ class _Choice:
 class _Message:
     name: str
     receiver: str
+    bases: str
     enums: tuple[_Enum, ...]
     messages: tuple[_Message, ...]
     numbers: tuple[_Number, ...]
@@ -99,12 +102,17 @@ def _module(file: ir.ProtoFile, index: Index, source: str) -> str:
     imports = Imports(_top_level(file, descriptor))
     for module in modules:
         imports.name(module.package, module.name, local=f"_{module.name}")
-    wanted = [("pool", "google.protobuf", "descriptor_pool")]
+    own_pool = index.target.pool
+    wanted = [("pool", *(own_pool or ("google.protobuf", "descriptor_pool")))]
     if file.messages:
-        wanted += [("factory", "google.protobuf", "message_factory"), ("symbols", "google.protobuf", "symbol_database")]
+        wanted.append(("factory", "google.protobuf", "message_factory"))
+        if own_pool is None:
+            wanted.append(("symbols", "google.protobuf", "symbol_database"))
     if file.enums:
         wanted.append(("enum_type", "google.protobuf.internal.enum_type_wrapper", "EnumTypeWrapper"))
     names = {key: imports.name(package, name, local=f"_{name}") for key, package, name in wanted}
+    if own_pool is None:
+        names["pool"] += ".Default()"
     return templates.render(
         "proto/messages.py.jinja",
         source=source,
@@ -185,7 +193,6 @@ class _Stub:
         if messages or numbers:
             names["final"] = self._typing("Final")
         if messages:
-            names["message"] = self._google("google.protobuf", "message")
             names["final_class"] = self._typing("final")
         every = list(_flat(messages))
         has_enums = bool(enums) or any(message.enums for message in every)
@@ -306,6 +313,7 @@ class _Stub:
         return _Message(
             name=message.name,
             receiver=receiver,
+            bases=", ".join(self._bases(message.full_name)),
             enums=tuple(self._enum(enum) for enum in message.enums),
             messages=tuple(self._message(each, nested[each.name]) for each in message.messages),
             numbers=(*_numbers(descriptor.field), *_numbers(descriptor.extension)),
@@ -327,6 +335,13 @@ class _Stub:
             ),
             doc=docstring(message.comment),
         )
+
+    def _bases(self, full_name: str) -> Iterator[str]:
+        name = full_name.removeprefix("google.protobuf.")
+        if full_name != name and name in _WITH_METHODS:
+            known = self._google("google.protobuf.internal", "well_known_types")
+            yield f"{known}.{name}"
+        yield f"{self._google('google.protobuf', 'message')}.Message"
 
     def _is_settable(self, kind: ir.Type) -> bool:
         return not isinstance(kind, (ir.List, ir.Map)) and not self._index.is_message(kind)

@@ -156,7 +156,8 @@ def write(
 ) -> Written:
     """Make the folder hold exactly these artifacts. Files that are right already keep their time.
 
-    `first` are files outside of the folder that must be there before any in it.
+    `first` are files outside of the folder that must be there before any in it. Without `inputs` there is no note of
+    what the output follows from, and `is_current` says no.
 
     Raises EditedFiles, before anything is written, where that would lose what a person wrote; `force` overwrites it.
     """
@@ -179,7 +180,7 @@ def write(
             written.append(each.path)
     files = {each.path: digest(each.text.encode()) for each in sorted(artifacts, key=lambda each: each.path)}
     for name, text in ((MANIFEST, json.dumps({"files": files}, indent=1) + "\n"), (INPUTS, inputs)):
-        if _read(folder / name) != text:
+        if text and _read(folder / name) != text:
             replace(folder / name, text)
     return Written(tuple(written), tuple(removed), len(artifacts) - len(written))
 

@@ -8,6 +8,7 @@ https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import random
 from typing import NamedTuple, cast
@@ -20,6 +21,8 @@ from runtime.ids import Clock, wall_clock_ms
 from runtime.rpc.errors import Code, RpcError
 from runtime.rpc.wire import error_from_proto, error_to_proto
 from runtime.sql.database import Database
+from runtime.sql.errors import SqlError
+from runtime.sql.waiting import uninterrupted
 
 MIN_KEY_CHARS = 16
 MAX_KEY_CHARS = 64
@@ -89,7 +92,7 @@ class Attempts:
                 expires_ms=now + remaining_ms + _GRACE_MS,
                 created_ms=now,
             )
-            if await self._db.run(CallResultDao.insert_if_absent(claim)):
+            if await self._claim(attempt, claim):
                 return None
             row = await self._db.run(CallResultDao.get(attempt.scope, attempt.key).fresh())
             if row is None:  # that attempt was undone a moment ago
@@ -102,6 +105,20 @@ class Attempts:
                 raise RpcError(Code.ABORTED, "nobody knows whether the first attempt of this call took effect")
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, _LOOK_LAST_S)
+
+    async def _claim(self, attempt: Attempt, claim: CallResult) -> bool:
+        """Whether this attempt is the first. One that is given up meanwhile leaves no claim that nobody answers for."""
+        claiming = asyncio.ensure_future(self._db.run(CallResultDao.insert_if_absent(claim)))
+        try:
+            return bool(await asyncio.shield(claiming))
+        except asyncio.CancelledError:
+            await uninterrupted(self._withdraw(attempt, claiming))
+            raise
+
+    async def _withdraw(self, attempt: Attempt, claiming: asyncio.Future[int]) -> None:
+        with contextlib.suppress(SqlError):
+            if await claiming:
+                await self.fail(attempt, RpcError(Code.CANCELED, "given up before it began"))
 
     async def succeed(self, attempt: Attempt, response: bytes) -> None:
         """This attempt ended with this response."""

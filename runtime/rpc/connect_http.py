@@ -22,9 +22,10 @@ from tornado.web import Application
 from runtime.rpc import connect_request, cors
 from runtime.rpc.codecs import PROTO
 from runtime.rpc.compression import GZIP, deflate, prefers_gzip
-from runtime.rpc.connect import COMPRESSED, END_STREAM, end_stream_to_json, envelope, error_to_json
+from runtime.rpc.connect import end_stream_to_json, error_to_json
 from runtime.rpc.connect_request import Refused
 from runtime.rpc.dispatcher import Caller, Dispatcher
+from runtime.rpc.envelopes import COMPRESSED, END_STREAM, envelope
 from runtime.rpc.errors import Code, RpcError, retry_after_ms
 from runtime.rpc.metadata import CallMetadata
 from runtime.rpc.proxies import client_address
@@ -106,6 +107,7 @@ class Exchange(httputil.HTTPMessageDelegate):
         self._stream_gzip = False
         self._answered = False
         self._gone = False
+        self._runs_on = False
         self._last_write: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._arrived = 0.0
@@ -184,9 +186,17 @@ class Exchange(httputil.HTTPMessageDelegate):
     def _client_left(self) -> None:
         self._gone = True
         self.receiving = False
+        if self._runs_on and self._task is not None:
+            # Its result can be had by asking again with the same key.
+            self._task.add_done_callback(lambda _: self._server.exchanges.discard(self))
+            return
         self._server.exchanges.discard(self)
         if self._task is not None:
             self._task.cancel()
+
+    def _received(self) -> None:
+        """The call has a key that is noted: it runs to its end, whoever waits for it."""
+        self._runs_on = True
 
     # What was asked.
 
@@ -244,6 +254,7 @@ class Exchange(httputil.HTTPMessageDelegate):
             self._metadata,
             self._arrived,
             self._key(),
+            self._received,
         )
         self._respond(_OK, f"application/{incoming.codec.name}", answer, self._metadata_headers())
 

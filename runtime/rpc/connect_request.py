@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 from runtime.rpc.codecs import JSON, PROTO, Codec
 from runtime.rpc.compression import GZIP, SUPPORTED, TooLarge, inflate
-from runtime.rpc.connect import COMPRESSED, ENVELOPE
+from runtime.rpc.envelopes import COMPRESSED, ENVELOPE
 from runtime.rpc.errors import Code, RpcError
 from runtime.rpc.service import Method
 

@@ -5,11 +5,10 @@ Which transport carries them, and how, is not here. Rules of names and values: h
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Iterable, Iterator
 
+from runtime.rpc.envelopes import decode_binary, encode_binary
 from runtime.rpc.errors import Code, RpcError
 
 _NAME = re.compile(r"[0-9a-z_.-]+")
@@ -122,19 +121,6 @@ class CallMetadata:
     def sent_trailers(self) -> Iterable[tuple[str, str]]:
         """What the transport sends after the answer."""
         return self._trailers or ()
-
-
-def decode_binary(text: str) -> bytes:
-    """Base64 with or without its padding. Raises ValueError."""
-    try:
-        return base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), validate=True)
-    except binascii.Error as error:
-        raise ValueError("no base64") from error
-
-
-def encode_binary(value: bytes) -> str:
-    """Base64 without padding, as the protocol wants it."""
-    return base64.b64encode(value).decode().rstrip("=")
 
 
 def _item(name: str, value: str | bytes) -> tuple[str, str]:

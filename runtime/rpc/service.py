@@ -1,15 +1,12 @@
-"""What generated services and clients stand on.
-
-Methods as values, the service base, typed calls, the transport they run on.
-"""
+"""What generated services stand on: methods as values, and the service base."""
 
 from __future__ import annotations
 
 import abc
 import enum
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 from google.protobuf.message import Message
 
@@ -114,56 +111,3 @@ class Service(abc.ABC):
             )
             raise MissingMethods(f"{cls.__module__}.{cls.__qualname__} lacks {lacking}")
         return super().__new__(cls)
-
-
-class Transport(Protocol):
-    """Runs calls. Raises RpcError, and its declared subclasses for the errors that the method declares."""
-
-    async def call(self, method: Method[Q, A], request: Q, timeout_ms: int | None) -> A: ...
-
-    def stream(self, method: Method[Q, A], request: Q, timeout_ms: int | None) -> AsyncGenerator[A, None]:
-        """The messages of a method that returns a stream. Closing the generator ends the call on the server."""
-        ...
-
-
-class Call(Generic[A]):
-    """One call that has not run yet: `await` it to run it, each time anew."""
-
-    __slots__ = ("_method", "_request", "_timeout_ms", "_transport")
-
-    def __init__(self, transport: Transport, method: Method[Q, A], request: Q, timeout_ms: int | None) -> None:
-        self._transport = transport
-        self._method: Method[Any, A] = method
-        self._request: Message = request
-        self._timeout_ms = timeout_ms
-
-    def __await__(self) -> Generator[Any, None, A]:
-        return self._transport.call(self._method, self._request, self._timeout_ms).__await__()
-
-
-class Stream(Generic[A]):
-    """A call that answers with a stream and has not run yet: `async for` runs it, each time anew.
-
-    What is left before its end is closed by the event loop some time later; `async with aclosing(aiter(stream))` closes
-    it at once.
-    """
-
-    __slots__ = ("_method", "_request", "_timeout_ms", "_transport")
-
-    def __init__(self, transport: Transport, method: Method[Q, A], request: Q, timeout_ms: int | None) -> None:
-        self._transport = transport
-        self._method: Method[Any, A] = method
-        self._request: Message = request
-        self._timeout_ms = timeout_ms
-
-    def __aiter__(self) -> AsyncGenerator[A, None]:
-        return self._transport.stream(self._method, self._request, self._timeout_ms)
-
-
-class Client:
-    """Base of the generated clients."""
-
-    service_name: ClassVar[str]
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport

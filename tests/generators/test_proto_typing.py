@@ -54,8 +54,8 @@ from generated.proto.app.shapes_pb2 import Kind, Shape
 from generated.proto.app.v1.calls_pb2 import NameTaken as NameTakenDetail
 from generated.proto.app.v1.calls_pb2 import PutRequest, PutResponse
 from generated.rpc.app.v1.calls import NameTaken, OtherClient, Other
+from runtime.rpc.client import Transport
 from runtime.rpc.context import Context
-from runtime.rpc.service import Transport
 
 
 class Whole(Other):

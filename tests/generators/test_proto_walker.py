@@ -382,7 +382,7 @@ def test_methods_services_and_clients(calls: Project) -> None:
             raise AssertionError("a method is left out")
 
         class Echo:
-            async def call(self, method, request, timeout_ms):
+            async def call(self, method, request, timeout_ms, key):
                 return PutResponse(name=f"{method.path} {request.name} {timeout_ms}")
 
         async def use():

@@ -113,9 +113,11 @@ class Handler(Service):
         self.waiting = 0
         self.cancelled = 0
         self.counted = 0
+        self.echoed: list[str] = []
         self.changed = asyncio.Condition()
 
     async def echo(self, request: StringValue, ctx: Context) -> StringValue:
+        self.echoed.append(request.value)
         return StringValue(value=request.value)
 
     async def own(self, request: StringValue, ctx: Context) -> StringValue:

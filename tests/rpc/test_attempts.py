@@ -9,9 +9,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
+from google.protobuf.wrappers_pb2 import StringValue
 
 from runtime.generated.sql.sun_runtime import CallResultDao
-from runtime.rpc.attempts import KEEP_MS, MAX_RESULT_BYTES, Attempts
+from runtime.rpc.attempts import KEEP_MS, MAX_RESULT_BYTES, Attempts, attempt
 from runtime.rpc.errors import Code
 from runtime.rpc.wire import JSON_WIRE, PROTO_WIRE, Received, Reply, Wire
 from runtime.sql.database import Database
@@ -90,6 +91,34 @@ async def test_a_lost_connection_does_not_stop_a_call_with_a_key(sql_url: str) -
         again = asyncio.create_task(post(sun, WAIT.path, "kept"))
         sun.handler.release.set()
         assert await again == (200, "kept")
+
+
+@asynchronous
+async def test_a_lost_http_connection_does_not_stop_a_call_with_a_key(sql_url: str) -> None:
+    async with process(sql_url, drain_timeout_ms=10_000) as (sun, _):
+        first = asyncio.create_task(post(sun, WAIT.path, "kept"))
+        await sun.handler.until(lambda: sun.handler.waiting == 1)
+        first.cancel()
+        await asyncio.wait([first])
+        again = asyncio.create_task(post(sun, WAIT.path, "kept"))
+        sun.handler.release.set()
+        assert await again == (200, "kept")
+        assert sun.handler.cancelled == 0
+
+
+@asynchronous
+async def test_an_attempt_that_is_given_up_before_it_began_leaves_no_claim(sqlite_url: str) -> None:
+    async with store(sqlite_url) as db:
+        attempts, this = Attempts(db), attempt(7, KEY, ECHO.path, StringValue(value="x"))
+        for turns in range(20):  # wherever the cancellation comes
+            beginning = asyncio.create_task(attempts.begin(this, 60_000))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            beginning.cancel()
+            await asyncio.wait([beginning])
+            assert beginning.cancelled()
+            assert await db.run(CallResultDao.count()) == 0
+        assert await attempts.begin(this, 60_000) is None
 
 
 @asynchronous

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.rpc.connect import ENVELOPE, envelope
+from runtime.rpc.envelopes import ENVELOPE, envelope
 from tests.rpc.gateways import BIG, COUNT, ECHO, FAIL, LOOK, Served, asynchronous, serving
 
 JSON = ("-H", "content-type: application/json")

@@ -19,7 +19,7 @@ from generated.proto.sun.v1.auth_pb2 import SignUpRequest
 from generated.proto.sun.v1.user_pb2 import ChangePrivacyRequest
 from runtime.rpc.codecs import JSON, PROTO, Codec
 from runtime.rpc.compression import TooLarge, inflate
-from runtime.rpc.connect import envelope
+from runtime.rpc.envelopes import envelope
 from runtime.rpc.errors import Code, RpcError
 from tests.rpc.gateways import BIG, CHECKED, COUNT, ECHO, LOOK, Served, asynchronous, request, serving
 

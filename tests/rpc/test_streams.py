@@ -12,11 +12,12 @@ import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
 from runtime.generated.rpc.sun.errors import BadRequest
+from runtime.rpc.client import Stream, Transport
 from runtime.rpc.codecs import PROTO
-from runtime.rpc.connect import COMPRESSED, END_STREAM, ENVELOPE, envelope
 from runtime.rpc.dispatcher import BindingError, Dispatcher
+from runtime.rpc.envelopes import COMPRESSED, END_STREAM, ENVELOPE, envelope
 from runtime.rpc.errors import Code, RpcError
-from runtime.rpc.service import Service, Stream, Transport
+from runtime.rpc.service import Service
 from runtime.rpc.transports.http import HttpTransport
 from runtime.rpc.transports.in_process import InProcessTransport
 from runtime.rpc.transports.websocket import WebSocketTransport

@@ -6,23 +6,28 @@ import asyncio
 import ssl
 import sys
 from collections.abc import AsyncGenerator, Mapping
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from tornado.http1connection import HTTP1Connection, HTTP1ConnectionParameters
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
-from tornado.iostream import IOStream
-from tornado.tcpclient import TCPClient
 
 from runtime.rpc.compression import GZIP, TooLarge, inflate
-from runtime.rpc.connect import COMPRESSED, END_STREAM, ENVELOPE, end_stream_from_json, envelope, error_from_json
+from runtime.rpc.envelopes import COMPRESSED, END_STREAM, ENVELOPE, envelope
 from runtime.rpc.errors import Code, NotCalled, RpcError
+from runtime.rpc.transports.connect import end_stream_from_json, error_from_json
+from runtime.rpc.transports.http_pool import open_stream
 
-_CONNECT_TIMEOUT_S = 10.0
 _MAX_ERROR_BYTES = 1 << 20
 
 
 async def stream_messages(
-    url: str, headers: Mapping[str, str], codec: str, payload: bytes, timeout_s: float | None, max_bytes: int
+    url: str,
+    headers: Mapping[str, str],
+    codec: str,
+    payload: bytes,
+    timeout_s: float | None,
+    max_bytes: int,
+    ssl_context: ssl.SSLContext | None = None,
 ) -> AsyncGenerator[bytes, None]:
     """The encoded messages of the answer. `max_bytes` is the most that one of them may have, after inflation.
 
@@ -33,7 +38,11 @@ async def stream_messages(
     loop = asyncio.get_running_loop()
     deadline = None if timeout_s is None else loop.time() + timeout_s
     parts = urlsplit(url)
-    stream = await _connect(parts, timeout_s)
+    try:
+        async with asyncio.timeout_at(deadline):
+            stream = await open_stream(parts, ssl_context)
+    except TimeoutError as error:
+        raise NotCalled(Code.UNAVAILABLE, f"{parts.netloc} did not answer in time") from error
     connection = HTTP1Connection(stream, True, HTTP1ConnectionParameters(no_keep_alive=True, max_body_size=sys.maxsize))
     reader = _Reader(max_bytes)
     reading: asyncio.Task[bool] | None = None
@@ -58,22 +67,6 @@ async def stream_messages(
         reader.leave()
         if reading is not None:
             await asyncio.gather(reading, return_exceptions=True)
-
-
-async def _connect(parts: SplitResult, timeout_s: float | None) -> IOStream:
-    try:
-        secure = parts.scheme == "https"
-        host, port = parts.hostname or "", parts.port or (443 if secure else 80)
-        options = ssl.create_default_context() if secure else None
-        limit_s = min(_CONNECT_TIMEOUT_S, timeout_s or _CONNECT_TIMEOUT_S)
-        return await TCPClient().connect(host, port, ssl_options=options, timeout=limit_s)
-    except TimeoutError as error:
-        raise NotCalled(Code.UNAVAILABLE, f"{parts.netloc} did not answer in time") from error
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise NotCalled(Code.UNAVAILABLE, f"{parts.netloc} can't be reached: {reason}") from error
-    except ValueError as error:
-        raise NotCalled(Code.INVALID_ARGUMENT, f"{parts.geturl()}: {error}") from error
 
 
 async def _read(connection: HTTP1Connection, reader: _Reader) -> bool:

@@ -5,18 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator
-from typing import TypeVar
 
-from google.protobuf.message import Message
-
+from runtime.rpc.client import A, Endpoint, Q
 from runtime.rpc.codecs import PROTO
 from runtime.rpc.dispatcher import Caller, Dispatcher
-from runtime.rpc.errors import RpcError, typed
-from runtime.rpc.framework_errors import FRAMEWORK_ERRORS
-from runtime.rpc.service import Method
-
-Q = TypeVar("Q", bound=Message)
-A = TypeVar("A", bound=Message)
+from runtime.rpc.errors import RpcError
+from runtime.rpc.transports.repeat import declared
 
 
 class InProcessTransport:
@@ -27,17 +21,22 @@ class InProcessTransport:
         self._caller = Caller("in_process", address, device, token)
         self._ids = itertools.count(1)
 
-    async def call(self, method: Method[Q, A], request: Q, timeout_ms: int | None) -> A:
-        """Raises RpcError; the errors that the method declares in their own types."""
+    async def call(self, method: Endpoint[Q, A], request: Q, timeout_ms: int | None, key: str = "") -> A:
+        """Raises RpcError; the errors that the method declares in their own types.
+
+        Nothing gets lost on the way, so nothing is repeated; of the calls with one `key` the first runs all the same.
+        """
         call_id = f"local-{next(self._ids):x}"
         try:
             payload = request.SerializeToString()
-            answer = await self._dispatcher.call(method.path, PROTO, payload, self._caller, timeout_ms or 0, call_id)
+            answer = await self._dispatcher.call(
+                method.path, PROTO, payload, self._caller, timeout_ms or 0, call_id, key=key
+            )
         except RpcError as error:
-            raise typed(error, (*method.errors, *FRAMEWORK_ERRORS)) from error
+            raise declared(error, method) from error
         return method.response.FromString(answer)
 
-    async def stream(self, method: Method[Q, A], request: Q, timeout_ms: int | None) -> AsyncGenerator[A, None]:
+    async def stream(self, method: Endpoint[Q, A], request: Q, timeout_ms: int | None) -> AsyncGenerator[A, None]:
         """Raises RpcError as `call` does, also between messages."""
         messages: asyncio.Queue[bytes | None] = asyncio.Queue()
 
@@ -58,7 +57,7 @@ class InProcessTransport:
                 messages.task_done()
             await running
         except RpcError as error:
-            raise typed(error, (*method.errors, *FRAMEWORK_ERRORS)) from error
+            raise declared(error, method) from error
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)

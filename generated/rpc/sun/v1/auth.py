@@ -31,8 +31,9 @@ from generated.rpc.sun.v1.limits import (
     SIGN_UP_LIMIT,
     WRITE_LIMIT,
 )
+from runtime.rpc.client import Call, Client, SyncClient
 from runtime.rpc.context import Context
-from runtime.rpc.service import Call, Callers, Client, Method, Service, Violation
+from runtime.rpc.service import Callers, Method, Service, Violation
 
 
 def check_device_info(message: auth_pb2.DeviceInfo, path: str = "") -> list[Violation]:
@@ -320,55 +321,68 @@ class AuthClient(Client):
     service_name: ClassVar[str] = "sun.v1.AuthService"
 
     def send_confirm_code(
-        self, request: auth_pb2.SendConfirmCodeRequest, *, timeout_ms: int | None = None
+        self, request: auth_pb2.SendConfirmCodeRequest, *, timeout_ms: int | None = None, key: str = ""
     ) -> Call[auth_pb2.SendConfirmCodeResponse]:
         """Sends a code to a phone number. The answer is the same whether the number has an account or not.
 
         Raises PhoneInvalid, TooManyCodes, ConfirmCodeNotSent.
+
+        A `key` makes it safe to repeat: the server runs the calls of one key once.
         """
-        return Call(self._transport, AUTH_SERVICE_SEND_CONFIRM_CODE, request, timeout_ms)
+        return Call(self._transport, AUTH_SERVICE_SEND_CONFIRM_CODE, request, timeout_ms, key)
 
     def confirm_code(
-        self, request: auth_pb2.ConfirmCodeRequest, *, timeout_ms: int | None = None
+        self, request: auth_pb2.ConfirmCodeRequest, *, timeout_ms: int | None = None, key: str = ""
     ) -> Call[auth_pb2.ConfirmCodeResponse]:
         """Exchanges the code for a ticket. Every try counts; after too many the code is worth nothing.
 
         Raises ConfirmCodeWrong, ConfirmCodeExpired.
+
+        A `key` makes it safe to repeat: the server runs the calls of one key once.
         """
-        return Call(self._transport, AUTH_SERVICE_CONFIRM_CODE, request, timeout_ms)
+        return Call(self._transport, AUTH_SERVICE_CONFIRM_CODE, request, timeout_ms, key)
 
     def sign_up(
-        self, request: auth_pb2.SignUpRequest, *, timeout_ms: int | None = None
+        self, request: auth_pb2.SignUpRequest, *, timeout_ms: int | None = None, key: str = ""
     ) -> Call[auth_pb2.SignUpResponse]:
         """Makes an account for a confirmed number and signs it in. The ticket is spent only when the account is made.
 
         Raises PhoneNotConfirmed, PhoneTaken, UserNameTaken, UserNameInvalid.
+
+        A `key` makes it safe to repeat: the server runs the calls of one key once.
         """
-        return Call(self._transport, AUTH_SERVICE_SIGN_UP, request, timeout_ms)
+        return Call(self._transport, AUTH_SERVICE_SIGN_UP, request, timeout_ms, key)
 
     def sign_in(
-        self, request: auth_pb2.SignInRequest, *, timeout_ms: int | None = None
+        self, request: auth_pb2.SignInRequest, *, timeout_ms: int | None = None, key: str = ""
     ) -> Call[auth_pb2.SignInResponse]:
         """Signs in by user name or phone number, and password.
 
         Raises WrongCredentials, AccountSuspended.
+
+        A `key` makes it safe to repeat: the server runs the calls of one key once.
         """
-        return Call(self._transport, AUTH_SERVICE_SIGN_IN, request, timeout_ms)
+        return Call(self._transport, AUTH_SERVICE_SIGN_IN, request, timeout_ms, key)
 
     def sign_in_with_ticket(
-        self, request: auth_pb2.SignInWithTicketRequest, *, timeout_ms: int | None = None
+        self, request: auth_pb2.SignInWithTicketRequest, *, timeout_ms: int | None = None, key: str = ""
     ) -> Call[auth_pb2.SignInWithTicketResponse]:
         """Signs in to the account of a confirmed number, without a password.
 
         Raises PhoneNotConfirmed, PhoneNotRegistered, AccountSuspended.
+
+        A `key` makes it safe to repeat: the server runs the calls of one key once.
         """
-        return Call(self._transport, AUTH_SERVICE_SIGN_IN_WITH_TICKET, request, timeout_ms)
+        return Call(self._transport, AUTH_SERVICE_SIGN_IN_WITH_TICKET, request, timeout_ms, key)
 
     def log_out(
-        self, request: auth_pb2.LogOutRequest, *, timeout_ms: int | None = None
+        self, request: auth_pb2.LogOutRequest, *, timeout_ms: int | None = None, key: str = ""
     ) -> Call[auth_pb2.LogOutResponse]:
-        """Ends the session that this call is made in."""
-        return Call(self._transport, AUTH_SERVICE_LOG_OUT, request, timeout_ms)
+        """Ends the session that this call is made in.
+
+        A `key` makes it safe to repeat: the server runs the calls of one key once.
+        """
+        return Call(self._transport, AUTH_SERVICE_LOG_OUT, request, timeout_ms, key)
 
     def list_sessions(
         self, request: auth_pb2.ListSessionsRequest, *, timeout_ms: int | None = None
@@ -377,10 +391,99 @@ class AuthClient(Client):
         return Call(self._transport, AUTH_SERVICE_LIST_SESSIONS, request, timeout_ms)
 
     def revoke_session(
-        self, request: auth_pb2.RevokeSessionRequest, *, timeout_ms: int | None = None
+        self, request: auth_pb2.RevokeSessionRequest, *, timeout_ms: int | None = None, key: str = ""
     ) -> Call[auth_pb2.RevokeSessionResponse]:
         """Ends one of the caller's sessions: its token is worth nothing from then on.
 
         Raises SessionNotFound.
+
+        A `key` makes it safe to repeat: the server runs the calls of one key once.
         """
-        return Call(self._transport, AUTH_SERVICE_REVOKE_SESSION, request, timeout_ms)
+        return Call(self._transport, AUTH_SERVICE_REVOKE_SESSION, request, timeout_ms, key)
+
+
+class SyncAuthClient(SyncClient):
+    """Calls sun.v1.AuthService over a synchronous transport."""
+
+    service_name: ClassVar[str] = "sun.v1.AuthService"
+
+    def send_confirm_code(
+        self, request: auth_pb2.SendConfirmCodeRequest, *, timeout_ms: int | None = None, key: str = ""
+    ) -> auth_pb2.SendConfirmCodeResponse:
+        """Sends a code to a phone number. The answer is the same whether the number has an account or not.
+
+        Raises PhoneInvalid, TooManyCodes, ConfirmCodeNotSent.
+
+        A `key` makes it safe to repeat: the server runs the calls of one key once.
+        """
+        return self._transport.call(AUTH_SERVICE_SEND_CONFIRM_CODE, request, timeout_ms, key)
+
+    def confirm_code(
+        self, request: auth_pb2.ConfirmCodeRequest, *, timeout_ms: int | None = None, key: str = ""
+    ) -> auth_pb2.ConfirmCodeResponse:
+        """Exchanges the code for a ticket. Every try counts; after too many the code is worth nothing.
+
+        Raises ConfirmCodeWrong, ConfirmCodeExpired.
+
+        A `key` makes it safe to repeat: the server runs the calls of one key once.
+        """
+        return self._transport.call(AUTH_SERVICE_CONFIRM_CODE, request, timeout_ms, key)
+
+    def sign_up(
+        self, request: auth_pb2.SignUpRequest, *, timeout_ms: int | None = None, key: str = ""
+    ) -> auth_pb2.SignUpResponse:
+        """Makes an account for a confirmed number and signs it in. The ticket is spent only when the account is made.
+
+        Raises PhoneNotConfirmed, PhoneTaken, UserNameTaken, UserNameInvalid.
+
+        A `key` makes it safe to repeat: the server runs the calls of one key once.
+        """
+        return self._transport.call(AUTH_SERVICE_SIGN_UP, request, timeout_ms, key)
+
+    def sign_in(
+        self, request: auth_pb2.SignInRequest, *, timeout_ms: int | None = None, key: str = ""
+    ) -> auth_pb2.SignInResponse:
+        """Signs in by user name or phone number, and password.
+
+        Raises WrongCredentials, AccountSuspended.
+
+        A `key` makes it safe to repeat: the server runs the calls of one key once.
+        """
+        return self._transport.call(AUTH_SERVICE_SIGN_IN, request, timeout_ms, key)
+
+    def sign_in_with_ticket(
+        self, request: auth_pb2.SignInWithTicketRequest, *, timeout_ms: int | None = None, key: str = ""
+    ) -> auth_pb2.SignInWithTicketResponse:
+        """Signs in to the account of a confirmed number, without a password.
+
+        Raises PhoneNotConfirmed, PhoneNotRegistered, AccountSuspended.
+
+        A `key` makes it safe to repeat: the server runs the calls of one key once.
+        """
+        return self._transport.call(AUTH_SERVICE_SIGN_IN_WITH_TICKET, request, timeout_ms, key)
+
+    def log_out(
+        self, request: auth_pb2.LogOutRequest, *, timeout_ms: int | None = None, key: str = ""
+    ) -> auth_pb2.LogOutResponse:
+        """Ends the session that this call is made in.
+
+        A `key` makes it safe to repeat: the server runs the calls of one key once.
+        """
+        return self._transport.call(AUTH_SERVICE_LOG_OUT, request, timeout_ms, key)
+
+    def list_sessions(
+        self, request: auth_pb2.ListSessionsRequest, *, timeout_ms: int | None = None
+    ) -> auth_pb2.ListSessionsResponse:
+        """The caller's sessions, newest first."""
+        return self._transport.call(AUTH_SERVICE_LIST_SESSIONS, request, timeout_ms)
+
+    def revoke_session(
+        self, request: auth_pb2.RevokeSessionRequest, *, timeout_ms: int | None = None, key: str = ""
+    ) -> auth_pb2.RevokeSessionResponse:
+        """Ends one of the caller's sessions: its token is worth nothing from then on.
+
+        Raises SessionNotFound.
+
+        A `key` makes it safe to repeat: the server runs the calls of one key once.
+        """
+        return self._transport.call(AUTH_SERVICE_REVOKE_SESSION, request, timeout_ms, key)

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 from generated.proto.sun.v1 import general_pb2
 from generated.rpc.sun.v1.limits import LOOK_UP_LIMIT
+from runtime.rpc.client import Call, Client, SyncClient
 from runtime.rpc.context import Context
-from runtime.rpc.service import Call, Callers, Client, Method, Service, Violation
+from runtime.rpc.service import Callers, Method, Service, Violation
 
 
 def check_check_user_name_request(message: general_pb2.CheckUserNameRequest, path: str = "") -> list[Violation]:
@@ -84,3 +85,19 @@ class GeneralClient(Client):
     ) -> Call[general_pb2.CheckUserNameResponse]:
         """Says whether a user name could be taken at this moment. It is not kept back for the caller."""
         return Call(self._transport, GENERAL_SERVICE_CHECK_USER_NAME, request, timeout_ms)
+
+
+class SyncGeneralClient(SyncClient):
+    """Calls sun.v1.GeneralService over a synchronous transport."""
+
+    service_name: ClassVar[str] = "sun.v1.GeneralService"
+
+    def echo(self, request: general_pb2.EchoRequest, *, timeout_ms: int | None = None) -> general_pb2.EchoResponse:
+        """Sends the text back: shows that the way to the server and back is whole."""
+        return self._transport.call(GENERAL_SERVICE_ECHO, request, timeout_ms)
+
+    def check_user_name(
+        self, request: general_pb2.CheckUserNameRequest, *, timeout_ms: int | None = None
+    ) -> general_pb2.CheckUserNameResponse:
+        """Says whether a user name could be taken at this moment. It is not kept back for the caller."""
+        return self._transport.call(GENERAL_SERVICE_CHECK_USER_NAME, request, timeout_ms)

@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 from generated.proto.sun.v1 import social_pb2
 from generated.rpc.sun.v1.errors import NotPostOwner, PostNotFound, ProfilePrivate, UserNotFound
 from generated.rpc.sun.v1.limits import POST_LIMIT, READ_LIMIT, WRITE_LIMIT
+from runtime.rpc.client import Call, Client, SyncClient
 from runtime.rpc.context import Context
-from runtime.rpc.service import Call, Callers, Client, Method, Service, Violation
+from runtime.rpc.service import Callers, Method, Service, Violation
 
 _TEXT = re.compile(r"\S")
 
@@ -258,10 +259,13 @@ class SocialClient(Client):
     service_name: ClassVar[str] = "sun.v1.SocialService"
 
     def add_post(
-        self, request: social_pb2.AddPostRequest, *, timeout_ms: int | None = None
+        self, request: social_pb2.AddPostRequest, *, timeout_ms: int | None = None, key: str = ""
     ) -> Call[social_pb2.AddPostResponse]:
-        """Adds a text post of the caller. Hashtags and mentions in the text are found by the server."""
-        return Call(self._transport, SOCIAL_SERVICE_ADD_POST, request, timeout_ms)
+        """Adds a text post of the caller. Hashtags and mentions in the text are found by the server.
+
+        A `key` makes it safe to repeat: the server runs the calls of one key once.
+        """
+        return Call(self._transport, SOCIAL_SERVICE_ADD_POST, request, timeout_ms, key)
 
     def edit_post(
         self, request: social_pb2.EditPostRequest, *, timeout_ms: int | None = None
@@ -273,13 +277,15 @@ class SocialClient(Client):
         return Call(self._transport, SOCIAL_SERVICE_EDIT_POST, request, timeout_ms)
 
     def delete_post(
-        self, request: social_pb2.DeletePostRequest, *, timeout_ms: int | None = None
+        self, request: social_pb2.DeletePostRequest, *, timeout_ms: int | None = None, key: str = ""
     ) -> Call[social_pb2.DeletePostResponse]:
         """Deletes a post for good.
 
         Raises PostNotFound, NotPostOwner.
+
+        A `key` makes it safe to repeat: the server runs the calls of one key once.
         """
-        return Call(self._transport, SOCIAL_SERVICE_DELETE_POST, request, timeout_ms)
+        return Call(self._transport, SOCIAL_SERVICE_DELETE_POST, request, timeout_ms, key)
 
     def archive_post(
         self, request: social_pb2.ArchivePostRequest, *, timeout_ms: int | None = None
@@ -313,3 +319,71 @@ class SocialClient(Client):
     ) -> Call[social_pb2.ListNewestPostsResponse]:
         """The posts of all users whose profile everybody may see, newest first."""
         return Call(self._transport, SOCIAL_SERVICE_LIST_NEWEST_POSTS, request, timeout_ms)
+
+
+class SyncSocialClient(SyncClient):
+    """Calls sun.v1.SocialService over a synchronous transport."""
+
+    service_name: ClassVar[str] = "sun.v1.SocialService"
+
+    def add_post(
+        self, request: social_pb2.AddPostRequest, *, timeout_ms: int | None = None, key: str = ""
+    ) -> social_pb2.AddPostResponse:
+        """Adds a text post of the caller. Hashtags and mentions in the text are found by the server.
+
+        A `key` makes it safe to repeat: the server runs the calls of one key once.
+        """
+        return self._transport.call(SOCIAL_SERVICE_ADD_POST, request, timeout_ms, key)
+
+    def edit_post(
+        self, request: social_pb2.EditPostRequest, *, timeout_ms: int | None = None
+    ) -> social_pb2.EditPostResponse:
+        """Changes the text of a post, and with it its hashtags and mentions.
+
+        Raises PostNotFound, NotPostOwner.
+        """
+        return self._transport.call(SOCIAL_SERVICE_EDIT_POST, request, timeout_ms)
+
+    def delete_post(
+        self, request: social_pb2.DeletePostRequest, *, timeout_ms: int | None = None, key: str = ""
+    ) -> social_pb2.DeletePostResponse:
+        """Deletes a post for good.
+
+        Raises PostNotFound, NotPostOwner.
+
+        A `key` makes it safe to repeat: the server runs the calls of one key once.
+        """
+        return self._transport.call(SOCIAL_SERVICE_DELETE_POST, request, timeout_ms, key)
+
+    def archive_post(
+        self, request: social_pb2.ArchivePostRequest, *, timeout_ms: int | None = None
+    ) -> social_pb2.ArchivePostResponse:
+        """Hides a post from everybody but its owner, or brings it back.
+
+        Raises PostNotFound, NotPostOwner.
+        """
+        return self._transport.call(SOCIAL_SERVICE_ARCHIVE_POST, request, timeout_ms)
+
+    def get_post(
+        self, request: social_pb2.GetPostRequest, *, timeout_ms: int | None = None
+    ) -> social_pb2.GetPostResponse:
+        """One post. An archived one exists for its owner only, one of a private profile for those who see the profile.
+
+        Raises PostNotFound.
+        """
+        return self._transport.call(SOCIAL_SERVICE_GET_POST, request, timeout_ms)
+
+    def list_user_posts(
+        self, request: social_pb2.ListUserPostsRequest, *, timeout_ms: int | None = None
+    ) -> social_pb2.ListUserPostsResponse:
+        """The posts of one user, newest first.
+
+        Raises UserNotFound, ProfilePrivate.
+        """
+        return self._transport.call(SOCIAL_SERVICE_LIST_USER_POSTS, request, timeout_ms)
+
+    def list_newest_posts(
+        self, request: social_pb2.ListNewestPostsRequest, *, timeout_ms: int | None = None
+    ) -> social_pb2.ListNewestPostsResponse:
+        """The posts of all users whose profile everybody may see, newest first."""
+        return self._transport.call(SOCIAL_SERVICE_LIST_NEWEST_POSTS, request, timeout_ms)

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 from generated.proto.sun.v1 import user_pb2
 from generated.rpc.sun.v1.errors import UserNameInvalid, UserNameTaken, UserNotFound, WrongPassword
 from generated.rpc.sun.v1.limits import CHANGE_PASSWORD_LIMIT, LOOK_UP_LIMIT, READ_LIMIT, USER_NAME_LIMIT, WRITE_LIMIT
+from runtime.rpc.client import Call, Client, SyncClient
 from runtime.rpc.context import Context
-from runtime.rpc.service import Call, Callers, Client, Method, Service, Violation
+from runtime.rpc.service import Callers, Method, Service, Violation
 
 
 def check_get_profile_request(message: user_pb2.GetProfileRequest, path: str = "") -> list[Violation]:
@@ -287,10 +288,65 @@ class UserClient(Client):
         return Call(self._transport, USER_SERVICE_CHANGE_PRIVACY, request, timeout_ms)
 
     def change_password(
-        self, request: user_pb2.ChangePasswordRequest, *, timeout_ms: int | None = None
+        self, request: user_pb2.ChangePasswordRequest, *, timeout_ms: int | None = None, key: str = ""
     ) -> Call[user_pb2.ChangePasswordResponse]:
         """Changes the caller's password and ends all their other sessions.
 
         Raises WrongPassword.
+
+        A `key` makes it safe to repeat: the server runs the calls of one key once.
         """
-        return Call(self._transport, USER_SERVICE_CHANGE_PASSWORD, request, timeout_ms)
+        return Call(self._transport, USER_SERVICE_CHANGE_PASSWORD, request, timeout_ms, key)
+
+
+class SyncUserClient(SyncClient):
+    """Calls sun.v1.UserService over a synchronous transport."""
+
+    service_name: ClassVar[str] = "sun.v1.UserService"
+
+    def get_profile(
+        self, request: user_pb2.GetProfileRequest, *, timeout_ms: int | None = None
+    ) -> user_pb2.GetProfileResponse:
+        """A user's profile, as far as the user lets the caller see it.
+
+        Raises UserNotFound.
+        """
+        return self._transport.call(USER_SERVICE_GET_PROFILE, request, timeout_ms)
+
+    def get_own_profile(
+        self, request: user_pb2.GetOwnProfileRequest, *, timeout_ms: int | None = None
+    ) -> user_pb2.GetOwnProfileResponse:
+        """The caller's own account."""
+        return self._transport.call(USER_SERVICE_GET_OWN_PROFILE, request, timeout_ms)
+
+    def update_profile(
+        self, request: user_pb2.UpdateProfileRequest, *, timeout_ms: int | None = None
+    ) -> user_pb2.UpdateProfileResponse:
+        """Changes what the caller tells of themselves: names and about."""
+        return self._transport.call(USER_SERVICE_UPDATE_PROFILE, request, timeout_ms)
+
+    def update_user_name(
+        self, request: user_pb2.UpdateUserNameRequest, *, timeout_ms: int | None = None
+    ) -> user_pb2.UpdateUserNameResponse:
+        """Gives the caller another user name, or the same in another case. The former one is free at once.
+
+        Raises UserNameTaken, UserNameInvalid.
+        """
+        return self._transport.call(USER_SERVICE_UPDATE_USER_NAME, request, timeout_ms)
+
+    def change_privacy(
+        self, request: user_pb2.ChangePrivacyRequest, *, timeout_ms: int | None = None
+    ) -> user_pb2.ChangePrivacyResponse:
+        """Changes whom the caller lets see or do what."""
+        return self._transport.call(USER_SERVICE_CHANGE_PRIVACY, request, timeout_ms)
+
+    def change_password(
+        self, request: user_pb2.ChangePasswordRequest, *, timeout_ms: int | None = None, key: str = ""
+    ) -> user_pb2.ChangePasswordResponse:
+        """Changes the caller's password and ends all their other sessions.
+
+        Raises WrongPassword.
+
+        A `key` makes it safe to repeat: the server runs the calls of one key once.
+        """
+        return self._transport.call(USER_SERVICE_CHANGE_PASSWORD, request, timeout_ms, key)

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from typing import Any, ClassVar
 
 from generated.proto.shop.v1 import shop_pb2
+from runtime.rpc.client import Call, Client, Stream, SyncClient
 from runtime.rpc.context import Context
-from runtime.rpc.service import Call, Callers, Client, Method, Service, Stream
+from runtime.rpc.service import Callers, Method, Service
 
 
 SHOP_SERVICE_GET = Method(
@@ -74,3 +75,20 @@ class ShopClient(Client):
 
     def watch(self, request: shop_pb2.GetRequest, *, timeout_ms: int | None = None) -> Stream[shop_pb2.GetResponse]:
         return Stream(self._transport, SHOP_SERVICE_WATCH, request, timeout_ms)
+
+
+class SyncShopClient(SyncClient):
+    """Calls shop.v1.ShopService over a synchronous transport."""
+
+    service_name: ClassVar[str] = "shop.v1.ShopService"
+
+    def get(self, request: shop_pb2.GetRequest, *, timeout_ms: int | None = None) -> shop_pb2.GetResponse:
+        return self._transport.call(SHOP_SERVICE_GET, request, timeout_ms)
+
+    def put(self, request: shop_pb2.PutRequest, *, timeout_ms: int | None = None) -> shop_pb2.PutResponse:
+        return self._transport.call(SHOP_SERVICE_PUT, request, timeout_ms)
+
+    def watch(
+        self, request: shop_pb2.GetRequest, *, timeout_ms: int | None = None
+    ) -> Generator[shop_pb2.GetResponse, None, None]:
+        return self._transport.stream(SHOP_SERVICE_WATCH, request, timeout_ms)

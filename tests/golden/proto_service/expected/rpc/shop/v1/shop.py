@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import abc
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from typing import Any, ClassVar
 
 from typing_extensions import deprecated
 
 from generated.proto.shop.v1 import shop_pb2
+from runtime.rpc.client import Call, Client, Stream, SyncClient
 from runtime.rpc.context import Context
 from runtime.rpc.errors import Code, DeclaredError
-from runtime.rpc.service import Call, Callers, Client, Method, Service, Stream, Violation
+from runtime.rpc.service import Callers, Method, Service, Violation
 
 
 class ItemNotFound(DeclaredError):
@@ -192,19 +193,26 @@ class ShopClient(Client):
         """
         return Call(self._transport, SHOP_SERVICE_GET_ITEM, request, timeout_ms)
 
-    def buy(self, request: shop_pb2.BuyRequest, *, timeout_ms: int | None = None) -> Call[shop_pb2.BuyResponse]:
-        """Buys some."""
-        return Call(self._transport, SHOP_SERVICE_BUY, request, timeout_ms)
+    def buy(
+        self, request: shop_pb2.BuyRequest, *, timeout_ms: int | None = None, key: str = ""
+    ) -> Call[shop_pb2.BuyResponse]:
+        """Buys some.
+
+        A `key` makes it safe to repeat: the server runs the calls of one key once.
+        """
+        return Call(self._transport, SHOP_SERVICE_BUY, request, timeout_ms, key)
 
     @deprecated("shop.v1.ShopService/FindItem is deprecated since 2026-11-30")
     def find_item(
-        self, request: shop_pb2.GetItemRequest, *, timeout_ms: int | None = None
+        self, request: shop_pb2.GetItemRequest, *, timeout_ms: int | None = None, key: str = ""
     ) -> Call[shop_pb2.GetItemResponse]:
         """Finds one item, as it was done before.
 
         Deprecated since 2026-11-30.
+
+        A `key` makes it safe to repeat: the server runs the calls of one key once.
         """
-        return Call(self._transport, SHOP_SERVICE_FIND_ITEM, request, timeout_ms)
+        return Call(self._transport, SHOP_SERVICE_FIND_ITEM, request, timeout_ms, key)
 
     def watch_item(
         self, request: shop_pb2.WatchItemRequest, *, timeout_ms: int | None = None
@@ -214,3 +222,46 @@ class ShopClient(Client):
         Raises ItemNotFound.
         """
         return Stream(self._transport, SHOP_SERVICE_WATCH_ITEM, request, timeout_ms)
+
+
+class SyncShopClient(SyncClient):
+    """Calls shop.v1.ShopService over a synchronous transport."""
+
+    service_name: ClassVar[str] = "shop.v1.ShopService"
+
+    def get_item(self, request: shop_pb2.GetItemRequest, *, timeout_ms: int | None = None) -> shop_pb2.GetItemResponse:
+        """Finds one item.
+
+        Raises ItemNotFound.
+        """
+        return self._transport.call(SHOP_SERVICE_GET_ITEM, request, timeout_ms)
+
+    def buy(
+        self, request: shop_pb2.BuyRequest, *, timeout_ms: int | None = None, key: str = ""
+    ) -> shop_pb2.BuyResponse:
+        """Buys some.
+
+        A `key` makes it safe to repeat: the server runs the calls of one key once.
+        """
+        return self._transport.call(SHOP_SERVICE_BUY, request, timeout_ms, key)
+
+    @deprecated("shop.v1.ShopService/FindItem is deprecated since 2026-11-30")
+    def find_item(
+        self, request: shop_pb2.GetItemRequest, *, timeout_ms: int | None = None, key: str = ""
+    ) -> shop_pb2.GetItemResponse:
+        """Finds one item, as it was done before.
+
+        Deprecated since 2026-11-30.
+
+        A `key` makes it safe to repeat: the server runs the calls of one key once.
+        """
+        return self._transport.call(SHOP_SERVICE_FIND_ITEM, request, timeout_ms, key)
+
+    def watch_item(
+        self, request: shop_pb2.WatchItemRequest, *, timeout_ms: int | None = None
+    ) -> Generator[shop_pb2.WatchItemResponse, None, None]:
+        """Tells of an item whenever its stock changes.
+
+        Raises ItemNotFound.
+        """
+        return self._transport.stream(SHOP_SERVICE_WATCH_ITEM, request, timeout_ms)
