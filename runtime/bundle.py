@@ -63,6 +63,7 @@ class Parts:
 
 _DESCRIPTORS = 65_536
 _HOUSEKEEPING_MS = 600_000
+_GIVE_UP_S = 0.2
 _PUSH_POLL_MS = 100
 _SHARED_CACHE_MS = 2_000
 """How long a worker may hold rows that another one changes."""
@@ -215,7 +216,10 @@ class _Process:
             # Whatever the start waits for, such as a database that does not answer, a signal need not wait for it.
             await asyncio.wait((starting, asked), return_when=asyncio.FIRST_COMPLETED)
             if not starting.done():
-                starting.cancel()
+                # More than once: a driver may take a cancellation for the end of what it waited for, and go on.
+                while not starting.done():
+                    starting.cancel()
+                    await asyncio.wait((starting,), timeout=_GIVE_UP_S)
                 with suppress(asyncio.CancelledError):
                     await starting
                 return stop.exit_code
