@@ -23,7 +23,7 @@ from runtime.rpc.transports.retries import Backoff, Retries, is_repeatable
 M = TypeVar("M", bound=Message)
 
 _SETTLED_S = 10.0
-"""A connection that lasted this long was a good one: the back-off begins anew after it."""
+"""A connection that lasted this long was a good one: the back-off begins anew after it, as after one that was left."""
 
 _ACKNOWLEDGE_S = 0.05
 """Acknowledgements of pushes are gathered for this long."""
@@ -266,7 +266,7 @@ class WebSocketTransport:
                 return
             self._leaving.add(link)
             self._leaving = {each for each in self._leaving if each.ended is None}
-            if clock() - began >= _SETTLED_S:
+            if link.ended is None or clock() - began >= _SETTLED_S:
                 failures = 0
             if link.close_code == CloseCode.IDLE and not self._waiting and self._consumer is None:
                 self._wanted.clear()
