@@ -55,6 +55,12 @@ def cli(context: click.Context, project: Path, debug: bool) -> None:
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="The package's folder.")
 @click.option("--name", help="What programs import; the schema's package and _client by default.")
 @click.option("--release", default="0.1.0", show_default=True, help="The package's version.")
+@click.option(
+    "--allow-breaking",
+    multiple=True,
+    metavar="NAME",
+    help="Let this message, field, enum, method, service or package break its clients; `all` for everything.",
+)
 @click.pass_obj
 def generate(
     project: Path,
@@ -65,26 +71,27 @@ def generate(
     out: Path | None,
     name: str | None,
     release: str,
+    allow_breaking: tuple[str, ...],
 ) -> None:
     """Bring generated/ up to date with schema/; or write a package of clients that others install."""
     if language is not None:
-        if out is None or watch:
-            raise click.UsageError("--client needs --out, and does not go with --watch")
+        if out is None or watch or allow_breaking:
+            raise click.UsageError("--client needs --out, and goes with neither --watch nor --allow-breaking")
         _generate_client(_sources(project)[-1], language, out, name, release, check=check, force=force)
         return
     if out is not None or name is not None:
         raise click.UsageError("--out and --name are for --client")
-    if check and (watch or force):
-        raise click.UsageError("--check writes nothing and runs once: it goes with neither --watch nor --force")
+    if check and (watch or force or allow_breaking):
+        raise click.UsageError("--check writes nothing and runs once: it goes with no other option")
     sources = _sources(project)
     if check:
         drifted = [_print_drift(source) for source in sources]
         sys.exit(1 if any(drifted) else 0)
     if watch:
-        _watch(sources, force=force)
+        _watch(sources, force=force, allow_breaking=allow_breaking)
         return
     for source in sources:
-        _generate(source, force=force)
+        _generate(source, force=force, allow_breaking=allow_breaking)
 
 
 def _generate_client(
@@ -114,10 +121,10 @@ def _sources(project: Path) -> list[Source]:
         raise Refused(str(error)) from error
 
 
-def _generate(source: Source, *, force: bool) -> None:
+def _generate(source: Source, *, force: bool = False, allow_breaking: tuple[str, ...] = ()) -> None:
     from generators import pipeline
 
-    _write(lambda: pipeline.generate(source, click.echo, force=force), source.folder)
+    _write(lambda: pipeline.generate(source, click.echo, force=force, allow_breaking=allow_breaking), source.folder)
 
 
 def _write(write: Callable[[], Written], folder: str) -> None:
@@ -157,7 +164,7 @@ def _print_differences(differences: list[Difference], folder: str) -> None:
         click.echo(f"{folder}: up to date")
 
 
-def _watch(sources: list[Source], *, force: bool) -> None:
+def _watch(sources: list[Source], *, force: bool, allow_breaking: tuple[str, ...]) -> None:
     import watchfiles
 
     click.echo("watching for changes; Ctrl-C ends it")
@@ -172,7 +179,7 @@ def _watch(sources: list[Source], *, force: bool) -> None:
                     inputs = source.inputs()
                 if seen.get(source.folder) != inputs:
                     seen[source.folder] = inputs
-                    _generate(source, force=force)
+                    _generate(source, force=force, allow_breaking=allow_breaking)
             except Refused as error:
                 error.show()
 
@@ -226,12 +233,16 @@ def _one_line_errors() -> Iterator[None]:
     from runtime.project import NotAProject
     from runtime.rpc.dispatcher import BindingError
     from runtime.rpc.service import MissingMethods
+    from runtime.rpc.tracing import NoTraces
     from runtime.sql.errors import SqlError
     from runtime.sql.urls import InvalidUrl
+    from runtime.tls import TlsError
 
+    mendable: tuple[type[Exception], ...] = (BindingError, InvalidUrl, MissingMethods, NoFreeNode, NoTraces)
+    mendable += (NotAProject, NotCreated, OSError, SqlError, TlsError)
     try:
         yield
-    except (BindingError, InvalidUrl, MissingMethods, NoFreeNode, NotAProject, NotCreated, OSError, SqlError) as error:
+    except mendable as error:
         if _debugging():
             raise
         raise Refused(str(error)) from error
@@ -286,23 +297,34 @@ def db_diff(project: Path) -> None:
 @cli.command()
 @click.option("--host", help="Address to listen on (127.0.0.1).")
 @click.option("--port", type=int, help="Port to listen on, 0 for a free one (8650).")
+@click.option("--workers", type=int, help="Processes that serve the port (1).")
 @click.pass_obj
-def serve(project: Path, host: str | None, port: int | None) -> None:
+def serve(project: Path, host: str | None, port: int | None, workers: int | None) -> None:
     """Serve every service over HTTP and the WebSocket until SIGTERM or Ctrl-C."""
-    settings = _settings(project, host=host, port=port)
+    settings = _settings(project, host=host, port=port, workers=workers)
     with _one_line_errors():
-        from runtime import bundle
+        from runtime import bundle, supervisor, worker
         from runtime.project import build, parts
 
         made = parts(project)
-        bundle.run(settings, made, build(project), announce=lambda url: _announce(url, settings, made))
+
+        def announce(url: str) -> None:
+            _announce(url, settings, made)
+
+        if settings.workers > 1 and worker.place() is None:
+            sys.exit(supervisor.run(settings, announce))
+        sys.exit(bundle.run(settings, made, build(project), announce))
 
 
 def _announce(url: str, settings: Settings, parts: Parts) -> None:
     where = settings.place
     click.echo(f"listening on {url}")
-    explorer = f"{url}/ (services), " if settings.shows_explorer else ""
-    click.echo(f"  pages      {explorer}{url}/readyz, {url}/metrics")
+    pages = [f"{url}/ (services)"] if settings.shows_explorer else []
+    pages += [f"{url}/readyz", f"{url}/metrics"] if settings.admin_port is None else []
+    if pages:
+        click.echo(f"  pages      {', '.join(pages)}")
+    if settings.workers > 1:
+        click.echo(f"  workers    {settings.workers}")
     click.echo(f"  WebSocket  {url.replace('http', 'ws', 1)}/ws")
     click.echo(f"  state      {where}")
     example = _example(parts)
@@ -426,7 +448,7 @@ def init(folder: Path) -> None:
     for path in made:
         click.echo(f"wrote {folder / path}")
     for source in pipeline.sources(folder):
-        _generate(source, force=False)
+        _generate(source)
     click.echo(f"next:\n  cd {folder}\n  sun serve")
 
 

@@ -124,11 +124,11 @@ def on_load_core() -> Iterator[str]:
 
 @contextmanager
 def process(command: Sequence[str], env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
-    """A server of its own on the server's core, its log thrown away, ended afterwards."""
+    """A server of its own on the server's core, its log thrown away, ended afterwards; some obey their input."""
     with subprocess.Popen(
         command,
         env={**os.environ, **(env or {})},
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

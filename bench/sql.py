@@ -8,6 +8,8 @@ import random
 import secrets
 import socket
 import sqlite3
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -42,7 +44,8 @@ def run(plan: Plan) -> Report:
     posts = _posts(plan.rows)
     versions = {name: version(name) for name in ("asyncmy", "PyMySQL", "SQLAlchemy", "uvloop", "msgspec")}
     with on_load_core() as pinned, _database(address) as (url, server):
-        rows = [*_writes(url, posts, plan), *_reads(url, posts, plan), *_sqlite_reads(posts, plan)]
+        rows = [*_writes(url, posts, plan), *_reads(url, posts, plan), *_stream(address, url.prefix, plan)]
+        rows += _sqlite_reads(posts, plan)
     versions |= {"MariaDB": server, "SQLite": sqlite3.sqlite_version}
     return Report(rows, versions, (f"{pinned} MariaDB is not: it runs where the system puts it.",))
 
@@ -226,6 +229,22 @@ async def _cached_rate(db: Database, keys: Sequence[int], seconds: float) -> flo
     if db.cache.stats()["sun.post"].misses > missed:
         raise LookupError("rows were not in the cache")
     return count / spent
+
+
+def _stream(address: str, prefix: str, plan: Plan) -> list[Row]:
+    """A large result, a hundred times the table, and what it costs in memory."""
+    count = plan.rows * 100
+    command = [sys.executable, "-m", "bench.stream_memory", f"{address}?prefix={prefix}", str(count)]
+    found: list[tuple[float, float]] = []
+    for _ in range(min(plan.rounds, 3)):
+        done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=True)
+        speed, growth = map(float, done.stdout.split())
+        found.append((speed, growth))
+    job = f"stream of {count:,} rows, MariaDB, asyncio"
+    return [
+        Row(job, "rows/s", [speed for speed, _ in found]),
+        Row(f"{job}, growth of memory", "MiB", [growth for _, growth in found]),
+    ]
 
 
 def _sqlite_reads(posts: Sequence[Post], plan: Plan) -> list[Row]:

@@ -323,11 +323,16 @@ class Method:
     position: Position
     callers: str = ""  # anyone, user, owner, admin
     errors: tuple[str, ...] = ()  # full names of error messages it may raise
+    limits: tuple[str, ...] = ()  # names of limits that it draws from
+    timeout_ms: int = 0  # 0 in this and the next two: the server's own limit alone
+    max_timeout_ms: int = 0
+    max_request_bytes: int = 0
     side_effects: bool = True  # False for idempotency_level = NO_SIDE_EFFECTS
     idempotent: bool = False  # also true for methods without side effects
     client_streaming: bool = False
     server_streaming: bool = False
     deprecated: bool = False
+    deprecated_since: str = ""  # 2026-11-30
     comment: str = ""
 
 
@@ -336,6 +341,19 @@ class Service:
     name: str
     full_name: str
     methods: tuple[Method, ...]
+    position: Position
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """`option (sun.limit)`: buckets of `tokens` that fill from empty to full in `refill_ms`."""
+
+    name: str
+    per: tuple[str, ...]  # of user, address, device, caller, key
+    tokens: int
+    refill_ms: int
+    charge: str  # always, failures, successes
     position: Position
     comment: str = ""
 
@@ -355,6 +373,7 @@ class ProtoFile:
     services: tuple[Service, ...]
     extensions: tuple[str, ...]
     descriptor: bytes
+    limits: tuple[Limit, ...] = ()
     comment: str = ""
 
 

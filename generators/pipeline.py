@@ -8,11 +8,11 @@ from __future__ import annotations
 import importlib.metadata
 import keyword
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from generators import ir, row_names, wire_lock, writer
+from generators import ir, proto_lock, row_names, wire_lock, writer
 from generators.artifacts import Artifact, Target
 from generators.diagnostics import Diagnostics, Position
 
@@ -40,7 +40,7 @@ class Source:
 
     @property
     def lock(self) -> Path:
-        """The file that keeps the numbers of fields from run to run. There is none before the first table."""
+        """The file that keeps the numbers of rows' fields from run to run. There is none before the first table."""
         return self.schema / wire_lock.NAME
 
     @property
@@ -48,12 +48,21 @@ class Source:
         return f"{self.shown}/{wire_lock.NAME}"
 
     def read_lock(self) -> bytes:
-        return self.lock.read_bytes() if self.lock.exists() else b""
+        return _read(self.lock)
 
-    def inputs(self, lock: bytes | None = None) -> str:
+    @property
+    def proto_lock(self) -> Path:
+        """The file that remembers what the proto files have promised. There is none before the first of them."""
+        return self.schema / proto_lock.NAME
+
+    @property
+    def proto_lock_shown(self) -> str:
+        return f"{self.shown}/{proto_lock.NAME}"
+
+    def inputs(self, locks: Mapping[Path, str] | None = None) -> str:
         """The digest of everything the output follows from: schemas, the generator, its templates and tools.
 
-        `lock` stands for what the lock is about to hold.
+        `locks` are the texts that locks are about to have.
         """
         files = _files(self.schema, (".sql", ".proto"), "schema")
         for folder in self.includes:
@@ -62,8 +71,15 @@ class Source:
         for walker in ("sql", "proto", "client"):
             files |= _files(FRAMEWORK / "templates" / walker, (".jinja",), walker)
         versions = [f"{tool} {importlib.metadata.version(tool)}" for tool in _TOOLS]
-        lock_digest = writer.digest(self.read_lock() if lock is None else lock)
-        return writer.input_digest(files, [*versions, self.package, lock_digest])
+        kept = {file: _read(file) for file in (self.lock, self.proto_lock)}
+        kept |= {file: text.encode() for file, text in (locks or {}).items()}
+        digests = [f"{file.name} {writer.digest(data)}" for file, data in sorted(kept.items())]
+        return writer.input_digest(files, [*versions, self.package, *digests])
+
+
+def _read(file: Path) -> bytes:
+    """What a lock holds; nothing where there is none."""
+    return file.read_bytes() if file.exists() else b""
 
 
 def _files(folder: Path, suffixes: tuple[str, ...], name: str) -> dict[str, Path]:
@@ -206,8 +222,46 @@ def artifacts(source: Source, schema: ir.Schema) -> list[Artifact]:
     return writer.formatted(made)
 
 
-def generate(source: Source, tell: Callable[[str], None] | None = None, *, force: bool = False) -> writer.Written:
-    """Bring a target's files up to date, and the lock; `tell` hears what was passed over.
+def numbers(source: Source, schema: ir.Schema) -> dict[Path, str]:
+    """The lock of the rows' fields where its text must change, by its path."""
+    text = wire_lock.render(schema.rows)
+    return {source.lock: text} if text and text.encode() != source.read_lock() else {}
+
+
+def promises(
+    source: Source, schema: ir.Schema, allowed: Collection[str] = (), tell: Callable[[str], None] | None = None
+) -> dict[Path, str]:
+    """The lock of the proto files where its text must change, by its path.
+
+    Raises SchemaError with every change that breaks what was promised, unless it is among the `allowed`: names of what
+    may break, or `all`. `tell` hears of those.
+    """
+    from generators import proto_breaking
+    from generators.proto_parser import places
+
+    diagnostics = Diagnostics()
+    before = _read(source.proto_lock)
+    old = proto_lock.read(before, source.proto_lock_shown, diagnostics)
+    diagnostics.raise_if_any()
+    new = proto_lock.of(schema.protos)
+    for each in proto_breaking.breaks(old, new, places(schema.protos)):
+        if not each.is_allowed(allowed):
+            diagnostics.error(each.position, each.code, each.message)
+        elif tell is not None:
+            tell(f"{each.position}: allowed: {each.text}")
+    diagnostics.raise_if_any()
+    text = proto_lock.render(new)
+    return {source.proto_lock: text} if text.encode() != before else {}
+
+
+def generate(
+    source: Source,
+    tell: Callable[[str], None] | None = None,
+    *,
+    force: bool = False,
+    allow_breaking: Collection[str] = (),
+) -> writer.Written:
+    """Bring a target's files up to date, and its locks; `tell` hears what was passed over.
 
     The paths in the result are relative to the project. Raises SchemaError and EditedFiles, both before anything is
     written.
@@ -215,25 +269,27 @@ def generate(source: Source, tell: Callable[[str], None] | None = None, *, force
     if writer.is_current(source.output, source.inputs()):
         return writer.Written((), (), len(writer.read_manifest(source.output).files))
     schema = load(source, tell)
+    # The locks go first: files without their numbers in them would be numbered anew.
+    locks = promises(source, schema, allow_breaking, tell) | numbers(source, schema)
     made = artifacts(source, schema)
-    before, lock = source.read_lock(), wire_lock.render(schema.rows)
-    # The lock goes first: files without their numbers in it would be numbered anew.
-    first = {source.lock: lock} if lock and lock.encode() != before else {}
-    inputs = source.inputs(lock.encode() if first else before)
-    done = writer.write(source.output, made, inputs, force=force, first=first)
-    written = (*(source.lock_shown for _ in first), *(f"{source.folder}/{path}" for path in done.written))
+    done = writer.write(source.output, made, source.inputs(locks), force=force, first=locks)
+    written = (
+        *(f"{source.shown}/{file.name}" for file in locks),
+        *(f"{source.folder}/{path}" for path in done.written),
+    )
     return writer.Written(written, tuple(f"{source.folder}/{path}" for path in done.removed), done.unchanged)
 
 
 def drift(source: Source) -> list[writer.Difference]:
-    """How a target's files, and the lock, differ from its schema, by their paths in the project. Raises SchemaError."""
+    """How a target's files and locks differ from its schema, by their paths in the project. Raises SchemaError."""
     if writer.is_current(source.output, source.inputs()):
         return []
     schema = load(source)
+    differences = [
+        writer.Difference(f"{source.shown}/{file.name}", "changed", _read(file).decode("utf-8", "replace"), text)
+        if file.exists()
+        else writer.Difference(f"{source.shown}/{file.name}", "missing", None, text)
+        for file, text in (promises(source, schema) | numbers(source, schema)).items()
+    ]
     found = writer.compare(source.output, artifacts(source, schema))
-    differences = [replace(each, path=f"{source.folder}/{each.path}") for each in found]
-    old, new = source.read_lock().decode(), wire_lock.render(schema.rows)
-    if new and new != old:
-        status = "changed" if source.lock.exists() else "missing"
-        differences.insert(0, writer.Difference(source.lock_shown, status, old if source.lock.exists() else None, new))
-    return differences
+    return [*differences, *(replace(each, path=f"{source.folder}/{each.path}") for each in found)]

@@ -140,7 +140,9 @@ class Planner:
             yield _violation(f"len({value}) > {rules.max_len}", path, "max_len", text)
         if rules.pattern is not None:
             pattern = self._pattern(path, rules.pattern)
-            yield _violation(f"not {pattern}.search({value})", path, "pattern", f"must match {rules.pattern}")
+            # What is too long is not searched: the work of a pattern is bounded by the length of its text.
+            short = f"len({value}) <= {rules.max_len} and " if rules.max_len is not None else ""
+            yield _violation(f"{short}not {pattern}.search({value})", path, "pattern", f"must match {rules.pattern}")
         # NaN is neither less nor more than any bound, and fits none.
         is_float = isinstance(kind, ir.Float)
         if rules.gte is not None:

@@ -35,6 +35,7 @@ class Index:
         for file in (*schema.protos, *schema.imported):
             for names, node in _definitions(file.messages, file.enums, ()):
                 self._definitions[node.full_name] = Definition(file, names, node)
+        self._limits = {limit.name: file for file in (*schema.protos, *schema.imported) for limit in file.limits}
         self._own = {file.path for file in schema.protos}
         self._checked = self._with_rules()
 
@@ -46,6 +47,10 @@ class Index:
         if isinstance(node, ir.Message):
             return node
         raise KeyError(full_name)
+
+    def limit_file(self, name: str) -> ir.ProtoFile:
+        """The file that declares this limit."""
+        return self._limits[name]
 
     def is_enum(self, kind: ir.Type) -> bool:
         return isinstance(kind, ir.Reference) and isinstance(self.find(kind.full_name).node, ir.Enum)

@@ -48,6 +48,11 @@ def constant(service: str, method: str) -> str:
     return f"{snake(service)}_{snake(method)}".upper()
 
 
+def limit(name: str) -> str:
+    """`sign_in` → `SIGN_IN_LIMIT`."""
+    return f"{name.upper()}_LIMIT"
+
+
 def check(message: tuple[str, ...]) -> str:
     """The function that checks a message, by the names from its outermost message inwards."""
     return f"check_{snake('_'.join(message))}"

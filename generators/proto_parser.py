@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import string
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,6 +26,7 @@ from google.protobuf.message_factory import GetMessageClass
 from generators import ir, proto_names
 from generators.diagnostics import Diagnostics, Position
 from generators.proto_compiler import compile_protos
+from generators.proto_limits import check_limit, check_method, duplicates
 from generators.proto_rules import check_rules
 from generators.proto_source import EDITION, PACKAGE, SYNTAX, Path_, Source
 from generators.proto_types import plain_type
@@ -60,8 +62,14 @@ def parse_protos(
             imported.append(_File(descriptor, Source(descriptor, descriptor.name, None), options, Diagnostics()).read())
     files = [file.read() for file in own]
     declared = {each.full_name: each for file in (*files, *imported) for each in messages(file.messages)}
+    complete = compiled.complete and not options.refused
+    limits = [limit for file in (*files, *imported) for limit in file.limits]
+    for limit, other in duplicates(limits):
+        text = f"limit {limit.name} is declared already, at {other.position}: methods name limits by their bare names"
+        diagnostics.error(limit.position, "duplicate-limit", text)
     for file in own:
-        file.check_errors(declared, complete=compiled.complete and not options.refused)
+        file.check_errors(declared, complete=complete)
+        file.check_limits({limit.name: limit for limit in limits}, complete=complete)
     return _sorted(files), _sorted(imported)
 
 
@@ -70,6 +78,21 @@ def messages(found: Sequence[ir.Message]) -> Iterator[ir.Message]:
     for message in found:
         yield message
         yield from messages(message.messages)
+
+
+def places(files: Sequence[ir.ProtoFile]) -> dict[str, Position]:
+    """Where each message, field, enum, service and method is declared, by full name."""
+    found: dict[str, Position] = {}
+    for file in files:
+        for message in messages(file.messages):
+            found[message.full_name] = message.position
+            found |= {f"{message.full_name}.{field.name}": field.position for field in message.fields}
+            found |= {enum.full_name: enum.position for enum in message.enums}
+        found |= {enum.full_name: enum.position for enum in file.enums}
+        for service in file.services:
+            found[service.full_name] = service.position
+            found |= {method.full_name: method.position for method in service.methods}
+    return found
 
 
 def _sorted(files: Sequence[ir.ProtoFile]) -> tuple[ir.ProtoFile, ...]:
@@ -95,6 +118,19 @@ class _Options:
 
     def read(self, options: Message, extension: str) -> Any:
         """The message that this option holds, None where it is not set. Any: its class exists in this pool only."""
+        found = self._extension(options, extension)
+        if found is None:
+            return None
+        known, field = found
+        return known.Extensions[field] if known.HasExtension(field) else None
+
+    def read_all(self, options: Message, extension: str) -> Sequence[Any]:
+        """The messages that this repeated option holds."""
+        found = self._extension(options, extension)
+        return () if found is None else found[0].Extensions[found[1]]
+
+    def _extension(self, options: Message, extension: str) -> tuple[Any, Any] | None:
+        """The options with their extensions, and the descriptor of this one."""
         if not options.ByteSize():
             return None
         try:
@@ -103,8 +139,7 @@ class _Options:
             return None  # no file imports sun/options.proto
         name = options.DESCRIPTOR.full_name
         known = cast("Any", GetMessageClass(self.pool.FindMessageTypeByName(name)))
-        again = known.FromString(options.SerializeToString())
-        return again.Extensions[field] if again.HasExtension(field) else None
+        return known.FromString(options.SerializeToString()), field
 
     def number(self, extension: str) -> int:
         """The field number of an extension that `read` has found."""
@@ -130,6 +165,14 @@ class _Declared:
     paths: tuple[Path_, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Drawing:
+    """A method that draws from limits, checked once every limit is known."""
+
+    method: ir.Method
+    paths: tuple[Path_, ...]
+
+
 class _File:
     """One file on its way into the IR."""
 
@@ -141,6 +184,7 @@ class _File:
         self._options = options
         self._diagnostics = diagnostics
         self._declared: list[_Declared] = []
+        self._drawing: list[_Drawing] = []
 
     def read(self) -> ir.ProtoFile:
         file = self._descriptor
@@ -159,6 +203,7 @@ class _File:
             ),
             extensions=tuple(_join(package, extension.name) for extension in file.extension),
             descriptor=_stripped(file),
+            limits=self._limits(file),
             comment=self._source.comment(SYNTAX, EDITION, PACKAGE),
         )
 
@@ -177,6 +222,30 @@ class _File:
             else:
                 text = f"no error {each.name}: an error is the full name of a message marked (sun.error)"
             self._diagnostics.error(self._source.word(each.name, *each.paths), "unknown-error", text)
+
+    def check_limits(self, declared: Mapping[str, ir.Limit], *, complete: bool) -> None:
+        """Names that methods give in `limits`. Without all files (`complete`), an unknown name proves nothing."""
+        for each in self._drawing:
+            for name, code, text in check_method(each.method, declared, complete=complete):
+                self._diagnostics.error(self._source.word(name, *each.paths), code, text)
+
+    def _limits(self, file: FileDescriptorProto) -> tuple[ir.Limit, ...]:
+        limits: list[ir.Limit] = []
+        for index, found in enumerate(self._options.read_all(file.options, "sun.limit")):
+            path = (FileDescriptorProto.OPTIONS_FIELD_NUMBER, self._options.number("sun.limit"), index)
+            limit = ir.Limit(
+                name=found.name,
+                per=tuple(_word_of(found, "per", each) for each in found.per),
+                tokens=found.tokens,
+                refill_ms=found.refill_ms,
+                charge=_word_of(found, "charge", found.charge).replace("unspecified", "always"),
+                position=self._source.position(path),
+                comment=self._source.comment(path),
+            )
+            limits.append(limit)
+            for word, text in check_limit(limit):
+                self._diagnostics.error(self._source.word(word, path), "bad-limit", text)
+        return tuple(limits)
 
     def _messages(self, found: Sequence[DescriptorProto], path: Path_, scope: str) -> tuple[ir.Message, ...]:
         return tuple(
@@ -349,33 +418,26 @@ class _File:
     def _method(self, method: MethodDescriptorProto, path: Path_, service: str) -> ir.Method:
         position = self._name(path)
         rules = self._options.read(method.options, "sun.method")
-        callers, errors = "", ()
+        callers = ""
         if rules is not None and rules.callers:
-            value = rules.DESCRIPTOR.fields_by_name["callers"].enum_type.values_by_number[rules.callers]
-            callers = cast("str", value.name).removeprefix("CALLERS_").lower()
+            callers = _word_of(rules, "callers", rules.callers)
         else:
             text = (
                 f"method {method.name} does not say who may call it: add `option (sun.method).callers = CALLERS_USER`"
             )
             self._diagnostics.error(position, "missing-callers", text)
-        if rules is not None:
-            option = (*path, MethodDescriptorProto.OPTIONS_FIELD_NUMBER, self._options.number("sun.method"))
-            errors = tuple(dict.fromkeys(cast("Sequence[str]", rules.errors)))
-            for index, name in enumerate(rules.errors):
-                self._declared.append(_Declared(name, ((*option, 2, index), (*option, 2), option)))
         if method.client_streaming:
             text = f"method {method.name} takes a stream: only unary methods and server streaming exist on the wire"
             self._diagnostics.error(position, "unsupported", text)
         level = method.options.idempotency_level
         pure = level == method.options.NO_SIDE_EFFECTS
-        return ir.Method(
+        made = ir.Method(
             name=method.name,
             full_name=f"{service}/{method.name}",
             request=method.input_type.removeprefix("."),
             response=method.output_type.removeprefix("."),
             position=position,
             callers=callers,
-            errors=errors,
             side_effects=not pure,
             idempotent=pure or level == method.options.IDEMPOTENT,
             client_streaming=method.client_streaming,
@@ -383,10 +445,59 @@ class _File:
             deprecated=method.options.deprecated,
             comment=self._source.comment(path),
         )
+        return made if rules is None else self._ruled(made, rules, path)
+
+    def _ruled(self, method: ir.Method, rules: Any, path: Path_) -> ir.Method:
+        """The method with what else its rules say."""
+        option = (*path, MethodDescriptorProto.OPTIONS_FIELD_NUMBER, self._options.number("sun.method"))
+        for index, name in enumerate(rules.errors):
+            self._declared.append(_Declared(name, ((*option, 2, index), (*option, 2), option)))
+        ruled = replace(
+            method,
+            errors=tuple(dict.fromkeys(cast("Sequence[str]", rules.errors))),
+            limits=tuple(dict.fromkeys(cast("Sequence[str]", rules.limits))),
+            timeout_ms=rules.timeout_ms,
+            max_timeout_ms=rules.max_timeout_ms,
+            max_request_bytes=rules.max_request_bytes,
+            deprecated_since=rules.deprecated_since,
+        )
+        if ruled.limits:
+            self._drawing.append(_Drawing(ruled, ((*option, 3), option)))
+        for word, number, text in _method_errors(ruled):
+            self._diagnostics.error(self._source.word(word, (*option, number), option), "bad-rule", text)
+        return ruled
 
     def _name(self, path: Path_) -> Position:
         """Where a message, field, enum, service or method is named; `name` is field 1 of each of their descriptors."""
         return self._source.position((*path, 1), path)
+
+
+def _method_errors(method: ir.Method) -> Iterator[tuple[str, int, str]]:
+    """The rule of a method that can't be meant, its number in MethodRules, and why."""
+    longest = method.max_timeout_ms
+    if longest and method.timeout_ms > longest:
+        text = f"timeout_ms {method.timeout_ms} of method {method.name} is more than its max_timeout_ms {longest}"
+        yield "timeout_ms", 4, text
+    if method.deprecated_since and not method.deprecated:
+        text = f"method {method.name} has deprecated_since, and is not deprecated: add `option deprecated = true`"
+        yield "deprecated_since", 7, text
+    elif method.deprecated_since and not _is_date(method.deprecated_since):
+        text = f"deprecated_since of method {method.name} is {method.deprecated_since!r}: write a date, as 2026-11-30"
+        yield "deprecated_since", 7, text
+
+
+def _is_date(text: str) -> bool:
+    try:
+        # Not every form that fromisoformat takes: one is enough.
+        return datetime.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def _word_of(rules: Any, field: str, number: int) -> str:
+    """The value of an enum without its prefix: `PER_USER` of the field `per` is `user`."""
+    value = rules.DESCRIPTOR.fields_by_name[field].enum_type.values_by_number.get(number)
+    return cast("str", value.name).removeprefix(f"{field.upper()}_").lower() if value is not None else "unspecified"
 
 
 def _template_errors(template: str, shown: set[str], fields: set[str]) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -46,6 +47,17 @@ class _Error:
 
 
 @dataclass(frozen=True, slots=True)
+class _Limit:
+    constant: str
+    name: str
+    per: str
+    tokens: str
+    refill_ms: str
+    charge: str  # empty where every call is charged
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Method:
     attribute: str
     constant: str
@@ -54,6 +66,7 @@ class _Method:
     response: str
     callers: str
     options: tuple[str, ...]
+    deprecated: str  # why a caller should not, as a literal; empty for a method that is not deprecated
     streams: bool
     answers: str  # what the handler's method is annotated with
     call: str  # what the client's method returns
@@ -93,7 +106,9 @@ class _Names:
 def has_module(file: ir.ProtoFile, index: Index) -> bool:
     """Whether the file has anything for an rpc module."""
     found = list(messages(file.messages))
-    return bool(file.services) or any(each.error is not None or index.is_checked(each.full_name) for each in found)
+    return bool(file.services or file.limits) or any(
+        each.error is not None or index.is_checked(each.full_name) for each in found
+    )
 
 
 def claim_names(file: ir.ProtoFile, index: Index, diagnostics: Diagnostics) -> set[str]:
@@ -108,6 +123,8 @@ def claim_names(file: ir.ProtoFile, index: Index, diagnostics: Diagnostics) -> s
                 parameters.claim(proto_names.parameter(each.name), f"field {each.name}", each.position)
         if index.is_checked(message.full_name):
             names.claim(proto_names.check(path), f"the check of {message.full_name}", message.position)
+    for limit in file.limits:
+        names.claim(proto_names.limit(limit.name), f"limit {limit.name}", limit.position)
     for service in file.services:
         names.claim(service.name, f"service {service.full_name}", service.position)
         for client in (proto_names.client(service.name), proto_names.sync_client(service.name)):
@@ -157,12 +174,22 @@ def permissions(files: tuple[ir.ProtoFile, ...], index: Index) -> Artifact:
             method.full_name,
             method.callers,
             "yes, idempotent" if method.idempotent and method.side_effects else "yes" if method.side_effects else "no",
+            ", ".join(method.limits) or "-",
             ", ".join(f"{name} ({_rule(name, index).code})" for name in method.errors) or "-",
         )
         for method in sorted(methods, key=lambda method: method.full_name)
     ]
-    source = f"{index.target.source}/proto"
-    return Artifact("permissions.md", templates.render("proto/permissions.md.jinja", source=source, rows=rows))
+    limits = sorted((limit for file in files for limit in file.limits), key=lambda limit: limit.name)
+    text = templates.render(
+        "proto/permissions.md.jinja",
+        source=f"{index.target.source}/proto",
+        rows=rows,
+        limits=[
+            (limit.name, ", ".join(limit.per), limit.tokens, f"{limit.refill_ms / 1000:g}", limit.charge)
+            for limit in limits
+        ],
+    )
+    return Artifact("permissions.md", text)
 
 
 def _rule(error: str, index: Index) -> ir.ErrorRule:
@@ -170,6 +197,12 @@ def _rule(error: str, index: Index) -> ir.ErrorRule:
     if rule is None:
         raise KeyError(error)
     return rule
+
+
+def _deprecation(method: ir.Method) -> str:
+    if not method.deprecated:
+        return ""
+    return f"Deprecated since {method.deprecated_since}." if method.deprecated_since else "Deprecated."
 
 
 class _Plan:
@@ -185,7 +218,7 @@ class _Plan:
         parameters = {proto_names.parameter(each) for each in fields}
         attributes = {proto_names.method(method.name) for service in file.services for method in service.methods}
         self._imports = Imports(names | parameters | attributes | {"annotations"})
-        self._declares = any(message.error for message in messages(file.messages))
+        self._declares = bool(file.limits) or any(message.error for message in messages(file.messages))
 
     def artifact(self) -> Artifact:
         file, index = self._file, self._index
@@ -195,7 +228,8 @@ class _Plan:
         checks = [planner.check(message) for message in found if index.is_checked(message.full_name)]
         services = [self._service(service) for service in file.services]
         module, proto = index.rpc_module(file.path), index.proto_module(file.path)
-        names = self._names(errors=bool(errors), checks=bool(checks), services=bool(services))
+        limits = [self._limit(limit) for limit in file.limits]
+        names = self._names(errors=bool(errors), limits=bool(limits), checks=bool(checks), services=services)
         if planner.patterns:
             names["re"] = self._imports.module("re")
         text = templates.render(
@@ -206,6 +240,7 @@ class _Plan:
             imports=self._imports.lines(),
             late=self._imports.lines(late=True),
             errors=errors,
+            limits=limits,
             patterns=planner.patterns,
             checks=checks,
             enough=ENOUGH,
@@ -224,6 +259,8 @@ class _Plan:
         if services:
             wanted += [("typing", "ClassVar"), (f"{self._library}.method", "Method")]
             wanted += [(f"{self._library}.client", name) for name in ("Client", "SyncClient")]
+        if any(method.deprecated for service in services for method in service.methods):
+            wanted.append(("typing_extensions", "deprecated"))
         names = {name: self._imports.name(package, name) for package, name in wanted}
         module, proto = index.rpc_module(file.path), index.proto_module(file.path)
         text = templates.render(
@@ -239,11 +276,15 @@ class _Plan:
         )
         return Artifact(f"{index.folder(module)}/{module.name}.py", text)
 
-    def _names(self, *, errors: bool, checks: bool, services: bool) -> dict[str, str]:
+    def _names(self, *, errors: bool, limits: bool, checks: bool, services: Sequence[_Service]) -> dict[str, str]:
         """The local names of what the template itself uses."""
         wanted: list[tuple[str, str]] = []
         if errors:
             wanted += [(f"{self._library}.errors", "Code"), (f"{self._library}.errors", "DeclaredError")]
+        if limits:
+            wanted += [("runtime.rpc.service", name) for name in ("Charge", "Limit", "Per")]
+        if any(method.deprecated for service in services for method in service.methods):
+            wanted.append(("typing_extensions", "deprecated"))
         if checks:
             wanted.append(("runtime.rpc.service", "Violation"))
         if services:
@@ -299,6 +340,25 @@ class _Plan:
             doc=docstring(paragraphs(message.comment, f"Code {rule.code}: {rule.message}")),
         )
 
+    def _limit(self, limit: ir.Limit) -> _Limit:
+        return _Limit(
+            constant=proto_names.limit(limit.name),
+            name=limit.name,
+            per=row(f"{self._imports.name('runtime.rpc.service', 'Per')}.{each.upper()}" for each in limit.per),
+            tokens=f"{limit.tokens:_}",
+            refill_ms=f"{limit.refill_ms:_}",
+            charge=limit.charge.upper() if limit.charge != "always" else "",
+            doc=docstring(limit.comment),
+        )
+
+    def _drawn(self, name: str) -> str:
+        """How the module writes a limit that a method names."""
+        file, constant = self._index.limit_file(name), proto_names.limit(name)
+        if file.path == self._file.path:
+            return constant
+        module = self._index.rpc_module(file.path)
+        return self._imports.name(f"{module.package}.{module.name}", constant, late=self._declares)
+
     def _parameter(self, field: ir.Field) -> _Parameter:
         name = proto_names.parameter(field.name)
         match field.type:
@@ -344,7 +404,7 @@ class _Plan:
         errors = [self._exception(name) for name in method.errors]
         raised = f"Raises {', '.join(errors)}." if errors else ""
         rules = " ".join(text for text in (_CALLERS[method.callers], raised) if text)
-        deprecated = "Deprecated." if method.deprecated else ""
+        deprecated = _deprecation(method)
         request, response = self._proto(method.request), self._proto(method.response)
         streams = method.server_streaming
         # A key is of use where a second run would do more than the first.
@@ -358,6 +418,7 @@ class _Plan:
             response=response,
             callers=method.callers.upper(),
             options=tuple(self._options(method, errors)),
+            deprecated=literal(f"{method.full_name} is {deprecated.lower().rstrip('.')}") if deprecated else "",
             streams=streams,
             answers=f"{self._collection('AsyncIterator')}[{response}]"
             if streams and not self._for_client
@@ -384,6 +445,16 @@ class _Plan:
             yield "server_streaming=True"
         if self._index.is_checked(method.request):
             yield f"check={self._check(method.request)}"
+        if method.limits:
+            yield f"limits={row(self._drawn(name) for name in method.limits)}"
+        for name in ("timeout_ms", "max_timeout_ms", "max_request_bytes"):
+            if value := getattr(method, name):
+                yield f"{name}={value:_}"
+        if method.deprecated:
+            yield "deprecated=True"
+        if method.deprecated_since:
+            since = datetime.datetime.fromisoformat(f"{method.deprecated_since}T00:00:00Z")
+            yield f"deprecated_since_s={int(since.timestamp()):_}"
 
     def _collection(self, name: str) -> str:
         return self._imports.name("collections.abc", name)

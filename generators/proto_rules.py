@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from generators import ir
+from generators.proto_patterns import check_pattern
 
 _COUNTS = ("min_items", "max_items")
 
@@ -19,16 +20,17 @@ def check_rules(name: str, kind: ir.Type, rules: ir.FieldRules, is_enum: bool) -
     for rule, value in _given(rules):
         if rule not in allowed:
             yield rule, f"{rule} does not fit field {name}, which {_described(kind, is_enum)}"
-        elif rule == "pattern":
-            try:
-                re.compile(str(value))
-            except re.error as error:
-                yield rule, f"the pattern of field {name} does not compile: {error}"
+        elif rule == "pattern" and (fault := check_pattern(str(value), rules.max_len)) is not None:
+            yield rule, f"the pattern of field {name} {fault}"
     for low, high in (("min_len", "max_len"), ("gte", "lte"), ("min_items", "max_items")):
         least, most = getattr(rules, low), getattr(rules, high)
         if least is not None and most is not None and least > most:
             yield low, f"no value fits field {name}: {low} {least} is more than {high} {most}"
     item = kind.item if isinstance(kind, ir.List) else kind
+    if isinstance(item, ir.Int):
+        for rule, bound in (("gte", rules.gte), ("lte", rules.lte)):
+            if bound is not None and not _in_range(bound, item):
+                yield rule, f"{bound} is out of the range of field {name}"
     if "in" in allowed and not isinstance(item, ir.Text):
         for choice in rules.choices:
             if not _is_decimal(choice):

@@ -3,10 +3,9 @@
 Both engines refuse the same values: what MariaDB's strict mode checks by type, SQLite checks by STRICT tables and by
 constraints named `type.<column>`. Text compares by code point (`utf8mb4_bin`) unless its column has its own collation;
 SQLite compares a `_ci` column with NOCASE, which knows ASCII letters only. Differences that remain: MariaDB ignores
-blanks at the end of a text it compares, pads BINARY with zeros, and cuts digits of a second that a column can't hold;
-SQLite holds integers up to 2^63-1, also in an unsigned column, and has no FULLTEXT keys; its LOWER and UPPER change
-ASCII letters only. A CHECK, a default or a key for speed whose expression SQLite lacks is left out there, with a note;
-where that would change what rows hold or which are unique, it is an error.
+blanks at the end of a text it compares; SQLite holds integers up to 2^63-1, also in an unsigned column, and has no
+FULLTEXT keys; its LOWER and UPPER change ASCII letters only. A CHECK, a default or a key for speed whose expression
+SQLite lacks is left out there, with a note; where that would change what rows hold or which are unique, it is an error.
 """
 
 from __future__ import annotations
@@ -458,6 +457,8 @@ def _sqlite_type(column: ir.Type) -> str:
 
 
 def _sqlite_collation(column: ir.Type) -> str:
+    if isinstance(column, ir.Decimal):
+        return " COLLATE sun_decimal"  # by number; `runtime.sql.engines.sqlite` adds it to its connections
     return " COLLATE NOCASE" if isinstance(column, ir.Text) and (column.collation or "").endswith("_ci") else ""
 
 

@@ -52,7 +52,7 @@ def sqlite_constant(column: ir.Type, value: bool | int | float | str | bytes | N
         clock, _, fraction = time.partition(".")
         return sqlite_string(f"{date} {clock}.{fraction:0<6}")
     if isinstance(column, ir.Choices):
-        return sqlite_string(",".join(sorted(str(value).split(","))))  # as `runtime.sql.types` joins them
+        return sqlite_string(str(value))  # in the order of the schema, as `runtime.sql.types` joins them
     if isinstance(value, str):
         return sqlite_string(value)
     return str(int(value)) if isinstance(value, bool) else repr(value)

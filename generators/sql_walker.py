@@ -596,20 +596,20 @@ def _types(kind: ir.Type) -> tuple[str, str]:
             return "float", f"types.Float({bits})"
         case ir.Decimal(precision, scale):
             return "decimal.Decimal", f"types.Decimal({precision}, {scale})"
-        case ir.Text(max_length, max_bytes):
+        case ir.Text(max_length, max_bytes, fixed):
             bound = f"max_bytes={max_bytes}" if max_bytes is not None and max_bytes < _UNBOUNDED else ""
-            return "str", f"types.Text({bound if max_length is None else max_length})"
-        case ir.Bytes(max_length):
+            return "str", f"types.Text({bound if max_length is None else max_length}{', fixed=True' if fixed else ''})"
+        case ir.Bytes(max_length, fixed):
             bounded = max_length is not None and max_length < _UNBOUNDED
-            return "bytes", f"types.Bytes({max_length if bounded else ''})"
+            return "bytes", f"types.Bytes({max_length if bounded else ''}{', fixed=True' if fixed else ''})"
         case ir.Date():
             return "datetime.date", "types.Date()"
-        case ir.Time():
-            return "datetime.timedelta", "types.Time()"
-        case ir.DateTime(instant=instant):
-            return "datetime.datetime", "types.Timestamp()" if instant else "types.DateTime()"
+        case ir.Time(fraction):
+            return "datetime.timedelta", f"types.Time({fraction})"
+        case ir.DateTime(fraction, instant):
+            return "datetime.datetime", f"types.{'Timestamp' if instant else 'DateTime'}({fraction})"
         case ir.Year():
-            return "int", "types.Int(16)"
+            return "int", "types.Year()"
         case ir.Json():
             return "t.Any", "types.Json()"
         case ir.Bits(width):

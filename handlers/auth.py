@@ -31,10 +31,9 @@ from generated.rpc.sun.v1.errors import (
     WrongCredentials,
 )
 from generated.sql.sun import SessionDao, User, UserDao
-from handlers import limits, names, phones, sessions, user_names
+from handlers import names, phones, sessions, user_names
 from handlers.accounts import is_gone, is_suspended
 from handlers.codes import CODE_LIFE_MS, RESEND_MS, TICKET_LIFE_MS, Codes
-from handlers.limits import SECOND_MS, Allowance, network_of
 from handlers.passwords import Passwords
 from handlers.sessions import SessionKeeper, Started
 from handlers.views import own_profile, session_view
@@ -60,10 +59,6 @@ class AuthHandler(AuthService):
         self._passwords = passwords
         self._sessions = sessions
         self._clock = clock
-        # Wrong passwords in a quarter of an hour: 10 for a login, 20 from a device, 100 from an address.
-        self._by_login = Allowance(10, 90 * SECOND_MS)
-        self._by_device = Allowance(20, 45 * SECOND_MS)
-        self._by_address = Allowance(100, 9 * SECOND_MS)
 
     async def send_confirm_code(self, request: SendConfirmCodeRequest, ctx: Context) -> SendConfirmCodeResponse:
         phone = phones.parse(request.phone)
@@ -125,19 +120,13 @@ class AuthHandler(AuthService):
     async def sign_in(self, request: SignInRequest, ctx: Context) -> SignInResponse:
         device_info = request.device_info
         name, phone = user_names.key_of(request.login), phones.parse(request.login)
-        login = phone.number if phone is not None else name or ""
-        tries = (
-            (self._by_login, login),
-            (self._by_device, device_info.device),
-            (self._by_address, network_of(ctx.address)),
-        )
-        # Before the password is looked at, so that many tries at once are no more than that many.
-        limits.take(tries, self._clock())
+        # Before the password is looked at, so that many tries at once are no more than their tokens.
+        await ctx.draw("sign_in_login", phone.number if phone is not None else name or "")
+        await ctx.draw("sign_in_device", device_info.device)
         user = await self._user_of(name, phone.number if phone is not None else None)
         password_hash = user.password_hash if user is not None else None
         if not await self._passwords.verify(password_hash, request.password) or user is None:
             raise WrongCredentials
-        limits.give_back(tries)
         if is_suspended(user):
             raise AccountSuspended
         new_hash = user.password_hash

@@ -22,10 +22,11 @@ from generated.rpc.sun.v1.errors import (
     TooManyCodes,
 )
 from generated.sql.sun import Sms, SmsDao
-from handlers.limits import DAY_MS, HOUR_MS, MINUTE_MS, Window, network_of, window_wait_ms
+from handlers.limits import DAY_MS, HOUR_MS, MINUTE_MS, Window, window_wait_ms
 from handlers.phones import Phone
 from handlers.tokens import digest, new_token
 from runtime.ids import Clock, IdGenerator
+from runtime.rpc.limits import network_of
 from runtime.sql.database import Database, Transaction
 
 DIGITS = 6

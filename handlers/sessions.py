@@ -9,7 +9,7 @@ from typing import NamedTuple
 import structlog
 
 from generated.proto.sun.v1.auth_pb2 import DeviceInfo
-from generated.sql.sun import Session, SessionDao, UserDao
+from generated.sql.sun import Session, SessionDao, User, UserDao
 from handlers.accounts import is_active, is_admin
 from handlers.limits import DAY_MS, MINUTE_MS
 from handlers.tokens import digest, new_token
@@ -18,12 +18,16 @@ from runtime.ids import Clock, IdGenerator
 from runtime.rpc.context import Identity
 from runtime.sql.database import Database, Transaction
 from runtime.sql.errors import SqlError
+from runtime.together import Together
 
 LIFE_MS = 90 * DAY_MS
 """A session ends this long after its last use."""
 
 TOUCH_MS = MINUTE_MS
 """A use is written down when the last one written is older than this."""
+
+_TOUCH_GATHER_S = 0.5
+"""Uses of sessions are written down together: after a reconnect storm every session was used."""
 
 MOST = 20
 """Sessions of one user; the oldest goes when there would be more."""
@@ -36,6 +40,11 @@ class Started(NamedTuple):
 
     token: str
     session: Session
+
+
+class _Account(NamedTuple):
+    session: Session
+    user: User
 
 
 class SessionKeeper:
@@ -84,36 +93,54 @@ class SessionKeeper:
 
 
 class SessionAuthenticator:
-    """Who a token belongs to: two reads by key, and now and then a write that no call waits for.
+    """Who a token belongs to: two reads by key, shared by those who ask at once, and now and then a write.
 
-    It does not learn the caller's address, so `last_ip` stays that of the sign-in.
+    No call waits for the write. It does not learn the caller's address, so `last_ip` stays that of the sign-in.
     """
 
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
         self._clock = clock
-        self._touching: dict[int, asyncio.Task[None]] = {}
+        self._accounts = Together(self._load)
+        self._used: set[int] = set()
+        self._touching: set[asyncio.Task[None]] = set()
 
     async def authenticate(self, token: str) -> Identity | None:
         """None for a token that is unknown, expired or revoked, or of a closed account. Raises SqlError."""
+        found = await self._accounts.get(digest(token))
         now_ms = self._clock()
-        session = await self._db.run(SessionDao.by_token_hash(digest(token)))
-        if session is None or session.expires_ms <= now_ms:
+        if found is None or found.session.expires_ms <= now_ms or not is_active(found.user):
             return None
-        user = await self._db.run(UserDao.get(session.user_id))
-        if user is None or not is_active(user):
-            return None
-        if now_ms - session.active_ms >= TOUCH_MS and session.session_id not in self._touching:
-            task = asyncio.create_task(self._touch(session.session_id, now_ms), name="touch session")
-            self._touching[session.session_id] = task
+        session, user = found
+        if now_ms - session.active_ms >= TOUCH_MS:
+            if not self._used:
+                task = asyncio.create_task(self._touch(), name="touch sessions")
+                self._touching.add(task)
+                task.add_done_callback(self._touching.discard)
+            self._used.add(session.session_id)
         return Identity(user.user_id, session.session_id, is_admin(user))
 
-    async def _touch(self, session_id: int, now_ms: int) -> None:
+    async def _load(self, hashes: Sequence[bytes]) -> dict[bytes, _Account]:
+        # Not from a cache: what another process has ended is worth nothing at the next connection or HTTP call.
+        if len(hashes) == 1:
+            session = await self._db.run(SessionDao.by_token_hash(hashes[0]))
+            user = await self._db.run(UserDao.get(session.user_id)) if session is not None else None
+            return {} if session is None or user is None else {session.token_hash: _Account(session, user)}
+        sessions = await self._db.run(SessionDao.where(SessionDao.token_hash.in_(hashes)))
+        users = await self._db.run(UserDao.get_many({session.user_id for session in sessions}))
+        return {
+            session.token_hash: _Account(session, users[session.user_id])
+            for session in sessions
+            if session.user_id in users
+        }
+
+    async def _touch(self) -> None:
+        await asyncio.sleep(_TOUCH_GATHER_S)
+        used, self._used = self._used, set()
+        now_ms = self._clock()
         # Only forwards: of several processes that saw the session, the last one may be late.
-        older = (SessionDao.session_id == session_id, SessionDao.active_ms < now_ms)
+        older = (SessionDao.session_id.in_(used), SessionDao.active_ms < now_ms)
         try:
             await self._db.run(SessionDao.update(*older).set(active_ms=now_ms, expires_ms=now_ms + LIFE_MS))
         except SqlError as error:
-            _log.warning("the use of a session was not written down", session_id=session_id, error=str(error))
-        finally:
-            del self._touching[session_id]
+            _log.warning("the use of sessions was not written down", sessions=len(used), error=str(error))

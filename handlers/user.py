@@ -21,8 +21,7 @@ from generated.rpc.sun.v1.errors import UserNameTaken, UserNotFound, WrongPasswo
 from generated.rpc.sun.v1.user import UserService
 from generated.sql.sun import SessionDao, User, UserDao
 from generated.sql.sun.user import UserUpdate
-from handlers import limits, names, user_names
-from handlers.limits import MINUTE_MS, Allowance
+from handlers import names, user_names
 from handlers.passwords import Passwords
 from handlers.privacy import look
 from handlers.sessions import SessionKeeper
@@ -40,8 +39,6 @@ class UserHandler(UserService):
         self._passwords = passwords
         self._sessions = sessions
         self._clock = clock
-        # Wrong current passwords of one user in a quarter of an hour.
-        self._by_user = Allowance(5, 3 * MINUTE_MS)
 
     async def get_profile(self, request: GetProfileRequest, ctx: Context) -> GetProfileResponse:
         user = await self._named(request)
@@ -103,12 +100,9 @@ class UserHandler(UserService):
         return ChangePrivacyResponse(profile=await self._changed(change, ctx))
 
     async def change_password(self, request: ChangePasswordRequest, ctx: Context) -> ChangePasswordResponse:
-        tries = ((self._by_user, str(ctx.user_id)),)
-        limits.take(tries, self._clock())
         user = await self._caller(ctx)
         if not await self._passwords.verify(user.password_hash, request.current_password):
             raise WrongPassword
-        limits.give_back(tries)
         new_hash = await self._passwords.hash(request.new_password)
 
         async def change(tx: Transaction) -> None:

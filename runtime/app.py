@@ -38,7 +38,7 @@ class Platform:
 class App:
     """What `handlers.app.build(platform)` returns: an instance for each service, who tokens belong to, what else runs.
 
-    Without an authenticator every caller is anonymous. Jobs run in each process that serves.
+    Without an authenticator every caller is anonymous. Jobs run in one process of each server.
     """
 
     services: Sequence[Service]

@@ -8,17 +8,21 @@ from __future__ import annotations
 import asyncio
 import gc
 import resource
-import signal
+import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
+from runtime import worker
 from runtime.app import App, Platform
 from runtime.config import Settings
 from runtime.ids import wall_clock_ms
 from runtime.jobs import Job, running
 from runtime.leases import leased_ids
+from runtime.limits import limiter, token_buckets
 from runtime.logs import configure_logging
 from runtime.metrics import Metrics
 from runtime.push.hub import PushHub
@@ -28,10 +32,15 @@ from runtime.rpc.dispatcher import Dispatcher
 from runtime.rpc.server import Gateway
 from runtime.rpc.service import Service
 from runtime.rpc.settings import GatewaySettings
+from runtime.rpc.sql_token_buckets import SqlTokenBuckets
 from runtime.rpc.websocket import Connections
 from runtime.sql.create import Missing, create, missing
 from runtime.sql.database import Database, connect
 from runtime.sql.diff import differences
+from runtime.stopping import Stop
+from runtime.tls import TlsError, server_context
+from runtime.watchdog import Watchdog
+from runtime.worker import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,10 @@ class Parts:
 _DESCRIPTORS = 65_536
 _HOUSEKEEPING_MS = 600_000
 _PUSH_POLL_MS = 100
+_SHARED_CACHE_MS = 2_000
+"""How long a worker may hold rows that another one changes."""
+
+_log = structlog.get_logger()
 
 Build = Callable[[Platform], App]
 Announce = Callable[[str], None]
@@ -72,11 +85,17 @@ class Anonymous:
 
 
 async def open_database(settings: Settings) -> Database:
-    """Connect to the configured engine; the embedded one gets its folder. Raises InvalidUrl and Unavailable."""
+    """Connect to the configured engine; the embedded one gets its folder. Raises InvalidUrl and Unavailable.
+
+    What a process keeps of rows in its memory is bounded here where `settings.workers` says that there are others.
+    """
     if not settings.sql_url.get_secret_value():
         settings.state.mkdir(parents=True, exist_ok=True)
     return await connect(
-        settings.database_url, pool_size=settings.pool_size, connect_timeout_ms=settings.connect_timeout_ms
+        settings.database_url,
+        pool_size=settings.pool_size,
+        connect_timeout_ms=settings.connect_timeout_ms,
+        cache_ms=_SHARED_CACHE_MS if settings.workers > 1 else None,
     )
 
 
@@ -123,25 +142,47 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
         host=settings.host,
         port=settings.port,
         allowed_origins=settings.origins,
+        admin_host=settings.admin_host,
+        admin_port=settings.admin_port,
         trusted_proxies=settings.trusted_proxies,
         explorer=settings.shows_explorer,
+        forwarded_header=settings.forwarded_header,
+        max_connections=settings.max_connections,
+        max_calls=settings.max_calls,
+        shed_target_ms=settings.shed_target_ms,
+        log_requests=settings.log_requests,
         max_message_bytes=settings.max_message_bytes,
         default_timeout_ms=min(GatewaySettings.default_timeout_ms, settings.max_timeout_ms),
         max_timeout_ms=settings.max_timeout_ms,
+        drain_delay_ms=settings.drain_delay_ms,
         drain_timeout_ms=settings.drain_timeout_ms,
     )
 
 
-def run(settings: Settings, parts: Parts, build: Build, announce: Announce) -> None:
+def tls(settings: Settings) -> ssl.SSLContext | None:
+    """The certificate of the settings, None where they name none. Raises TlsError."""
+    certificate = settings.file(settings.tls_certificate)
+    if certificate is None:
+        return None
+    return server_context(certificate, settings.file(settings.tls_key), settings.file(settings.tls_client_ca))
+
+
+def run(settings: Settings, parts: Parts, build: Build, announce: Announce) -> int:
     """Serve until SIGTERM or SIGINT, then drain. Blocks; `announce` is told the URL once it is listening.
 
-    Raises InvalidUrl, SqlError, NotCreated, BindingError, MissingMethods and OSError before anything is served.
+    SIGHUP reads the certificate again; without one it stops, too. A process that a supervisor has started serves on the
+    sockets that it was given, and tells the supervisor instead.
+
+    Returns the exit code: 0, or 128 and the number of a second signal, which cut the drain short. Raises InvalidUrl,
+    SqlError, NotCreated, ConfigError, BindingError, MissingMethods, TlsError, NoTraces and OSError before anything is
+    served.
     """
     import uvloop
 
-    configure_logging(settings.log_format, settings.log_level)
+    place = worker.place()
+    configure_logging(settings.log_format, settings.log_level, worker=None if place is None else place.slot)
     _allow_descriptors()
-    uvloop.run(_serve(settings, parts, build, announce))
+    return uvloop.run(_Process(settings, parts, build, announce, place).run())
 
 
 def _allow_descriptors() -> None:
@@ -152,51 +193,141 @@ def _allow_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def _serve(settings: Settings, parts: Parts, build: Build, announce: Announce) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signal_number, stop.set)
-    async with AsyncExitStack() as stack:
+class _Process:
+    """From the first connection to the exit code. `place` is None for a process that serves alone."""
+
+    def __init__(self, settings: Settings, parts: Parts, build: Build, announce: Announce, place: Place | None) -> None:
+        self._settings = settings
+        self._parts = parts
+        self._build = build
+        self._announce = announce
+        self._place = place
+        self._stop = Stop()
+        self._gateway: Gateway | None = None
+        self._replaced = False
+
+    async def run(self) -> int:
+        stop = self._stop
+        asked = asyncio.create_task(stop.asked.wait())
+        async with AsyncExitStack() as stack:
+            stack.enter_context(stop.listening(self._hang_up))
+            starting = asyncio.create_task(self._start(stack))
+            # Whatever the start waits for, such as a database that does not answer, a signal need not wait for it.
+            await asyncio.wait((starting, asked), return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():
+                starting.cancel()
+                with suppress(asyncio.CancelledError):
+                    await starting
+                return stop.exit_code
+            await starting
+            await asked
+        return stop.exit_code
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        """Makes everything and serves; what the stack has been given ends it in the right order."""
+        settings, place = self._settings, self._place
+        announce = self._announce
+        if place is not None:
+            announce = await stack.enter_async_context(worker.channel(place, self._stop.asked.set))
+        certificate = tls(settings)
+        metrics = Metrics()
         db = await open_database(settings)
         stack.push_async_callback(db.close)
-        await _prepare(db, settings, parts)
+        db.observe(metrics.statement_finished)
+        await _prepare(db, settings, self._parts)
+        tracer = None
+        if settings.traces:
+            from runtime.telemetry import exporting
+
+            tracer = exporting(settings.traces)
+            stack.push_async_callback(asyncio.to_thread, tracer.close)
+            db.observe(tracer.statement_finished)
         ids = await stack.enter_async_context(leased_ids(db))
         connections = Connections()
         limits = gateway_settings(settings)
         hub = PushHub(db, poll_ms=_poll_ms(settings))
         attempts = Attempts(db)
-        app = build(Platform(db, ids, connections, settings, hub))
-        authenticator = app.authenticator or Anonymous()
-        metrics = Metrics()
-        db.observe(metrics.statement_finished)
+        app = self._build(Platform(db, ids, connections, settings, hub))
         metrics.watch_cache(db.cache)
+        buckets = token_buckets(settings, db)
         dispatcher = Dispatcher(
             app.services,
-            authenticator,
-            required=parts.services,
+            app.authenticator or Anonymous(),
+            required=self._parts.services,
             settings=limits,
             metrics=metrics,
             attempts=attempts,
+            limiter=limiter(settings, app.services, buckets, observe=metrics.limit_drawn),
+            tracer=tracer,
+            queued=db.waited,
         )
-        gateway = Gateway(dispatcher, limits, checks={"sql": db.ping}, connections=connections, hub=hub)
-        address = await gateway.start()
+        render = None
+        if place is not None:
+            render = await stack.enter_async_context(worker.shared_metrics(place, metrics.render))
+        gateway = Gateway(
+            dispatcher,
+            limits,
+            checks={"sql": db.ping},
+            connections=connections,
+            hub=hub,
+            tls=certificate,
+            render=render,
+        )
+        if place is None:
+            address = await gateway.start()
+        else:
+            address = await gateway.start(worker.sockets(place.listening), worker.sockets(place.admin))
+        self._gateway = gateway
         # What was made so far lives as long as the process: the collector need not look at it at every turn, nor turn
         # at every 700 objects, of which one call makes dozens.
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
-        await stack.enter_async_context(running((*app.jobs, *_housekeeping(settings, hub, attempts))))
+        if settings.blocked_loop_ms:
+            watchdog = Watchdog(settings.blocked_loop_ms, dispatcher.running, metrics)
+            watchdog.start()
+            stack.callback(watchdog.stop)
+        if place is None or place.runs_jobs:
+            jobs = [*app.jobs, *_housekeeping(settings, hub, attempts)]
+            if isinstance(buckets, SqlTokenBuckets):
+                jobs.append(buckets.job)
+            await stack.enter_async_context(running(jobs))
         await stack.enter_async_context(_watching(hub))
-        stack.push_async_callback(gateway.drain)
+        stack.push_async_callback(self._drain, gateway)
         announce(address.url)
-        await stop.wait()
+
+    async def _drain(self, gateway: Gateway) -> None:
+        async def insist() -> None:
+            await self._stop.insisted.wait()
+            gateway.hurry()
+
+        insisting = asyncio.create_task(insist())
+        await gateway.drain(replaced=self._replaced)
+        insisting.cancel()
+
+    def _hang_up(self) -> None:
+        """SIGHUP. To a process that serves alone it says: the certificate is new. To a worker: another replaces you.
+
+        Without a certificate it says what it always did: the terminal is gone.
+        """
+        self._replaced = self._place is not None
+        if self._replaced or self._settings.tls_certificate is None:
+            self._stop.asked.set()
+            return
+        try:
+            certificate = tls(self._settings)
+        except TlsError as error:
+            _log.error("the certificate stays the old one", error=str(error))
+            return
+        if certificate is not None and self._gateway is not None:
+            self._gateway.use_tls(certificate)
+            _log.info("the certificate was read again")
 
 
 def _poll_ms(settings: Settings) -> int:
-    """How often to look for pushes of other processes, which an embedded database has none of."""
+    """How often to look for pushes of other processes, which a single one on an embedded database has none of."""
     if settings.push_poll_ms is None:
-        return 0 if settings.is_embedded else _PUSH_POLL_MS
+        return 0 if settings.is_embedded and settings.workers == 1 else _PUSH_POLL_MS
     return settings.push_poll_ms
 
 

@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -17,9 +25,19 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from runtime.rpc.proxies import ForwardedHeader, network
 from runtime.sql.urls import each
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class LimitNumbers(BaseModel):
+    """Numbers that go before those of a limit's schema."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tokens: int | None = Field(default=None, ge=1, le=1_000_000)
+    refill_ms: int | None = Field(default=None, ge=1, le=31 * 24 * 3_600_000)
 
 
 class ConfigError(Exception):
@@ -31,7 +49,14 @@ def _split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _networks(texts: tuple[str, ...]) -> tuple[str, ...]:
+    for text in texts:
+        network(text)
+    return texts
+
+
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_networks)]
 
 
 class Settings(BaseSettings):
@@ -48,13 +73,35 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8650, ge=0, le=65535, description="0 for a free one")
     origins: Names = Field(default=(), description="browser origins let in besides the server's own")
-    trusted_proxies: Names = Field(default=(), description="addresses whose X-Forwarded-For is believed")
+    workers: int = Field(default=1, ge=1, le=256, description="processes that serve the port")
+    admin_host: str = Field(default="127.0.0.1", description="address of the admin pages")
+    admin_port: int | None = Field(
+        default=None, ge=0, le=65535, description="where /metrics and /readyz are, instead of on the port of the calls"
+    )
+    tls_certificate: Path | None = Field(default=None, description="PEM file; with it the port speaks HTTPS and WSS")
+    tls_key: Path | None = Field(default=None, description="PEM file of the key, where the certificate's has none")
+    tls_client_ca: Path | None = Field(default=None, description="PEM file; clients must show a certificate of these")
+    trusted_proxies: Networks = Field(default=(), description="networks and addresses whose forwarded_header counts")
+    forwarded_header: ForwardedHeader = Field(
+        default="x-forwarded-for", description="the header in which they name the client: this or forwarded"
+    )
+    max_connections: int = Field(default=20_000, ge=1, description="open sockets of a process")
+    max_calls: int = Field(default=5_000, ge=1, description="calls under way in a process")
+    shed_target_ms: int = Field(
+        default=100, ge=0, description="how long calls may wait before others are refused; 0 refuses none"
+    )
+    blocked_loop_ms: int = Field(
+        default=200, ge=0, description="a handler that holds the event loop for this long is logged; 0 for none"
+    )
     explorer: bool | None = Field(
         default=None,
         description="the page at / that calls methods; by default only on the embedded engine and a loopback address",
     )
     max_message_bytes: int = Field(default=4 << 20, ge=1024, description="of one request or frame, after inflation")
     max_timeout_ms: int = Field(default=30_000, ge=1, description="of one call, whatever its client asks for")
+    drain_delay_ms: int = Field(
+        default=0, ge=0, description="how long SIGTERM goes on taking connections while /readyz says 503"
+    )
     drain_timeout_ms: int = Field(default=10_000, ge=0, description="how long SIGTERM waits for calls under way")
     push_poll_ms: int | None = Field(
         default=None,
@@ -63,12 +110,20 @@ class Settings(BaseSettings):
         description="between looks for pushes of other processes; 0 for none; by itself 100, embedded 0",
     )
     push_keep_ms: int = Field(default=7 * 86_400_000, ge=0, description="how long pushes are kept for those who resume")
+    limit_store: Literal["memory", "sql", "off"] = Field(
+        default="memory", description="where rate limits are counted: in each process, shared in SQL, or nowhere"
+    )
+    limits: dict[str, LimitNumbers] = Field(
+        default_factory=dict[str, LimitNumbers], description="other numbers for rate limits of the schema, by name"
+    )
     pool_size: int = Field(default=10, ge=1, le=1000, description="connections to the SQL server")
     connect_timeout_ms: int = Field(default=5_000, ge=1, description="to reach an engine")
     log_format: Literal["console", "json"] = Field(default="console", description="console or json")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="debug, info, warning or error"
     )
+    log_requests: bool = Field(default=False, description="log the fields of requests at debug, but for secret ones")
+    traces: str = Field(default="", description="OpenTelemetry exporter of traces, as otlp_proto_http; empty for none")
 
     @classmethod
     def settings_customise_sources(
@@ -86,6 +141,10 @@ class Settings(BaseSettings):
     def state(self) -> Path:
         """The data folder; a relative one belongs to the project."""
         return self.project / self.data_dir
+
+    def file(self, path: Path | None) -> Path | None:
+        """A path of the settings; a relative one belongs to the project."""
+        return None if path is None else self.project / path
 
     @property
     def database_url(self) -> str:
@@ -109,8 +168,8 @@ class Settings(BaseSettings):
         return self.database_url.startswith("sqlite:")
 
 
-# Not settings of a server: the token of `sun call`, and what the tests and their servers read.
-_OTHERS = {"SUN_TOKEN"}
+# Not settings of a server: the token of `sun call`, a worker's place, and what the tests and their servers read.
+_OTHERS = {"SUN_TOKEN", "SUN_WORKER"}
 _OTHER_PREFIXES = ("SUN_TEST_", "SUN_REQUIRE_", "SUN_SERVERS_")
 
 
@@ -119,6 +178,12 @@ def _refuse_password(file: Path) -> None:
         url = tomllib.loads(file.read_text("utf-8")).get("sql_url", "")
         if any("@" in one and ":" in one.rpartition("@")[0].partition("://")[2] for one in each(url)):
             raise ConfigError("sql_url (sun.toml): a password does not belong in a file: set SUN_SQL_URL instead")
+
+
+def _refuse_half_of_tls(settings: Settings) -> None:
+    for name in ("tls_key", "tls_client_ca"):
+        if settings.tls_certificate is None and getattr(settings, name) is not None:
+            raise ConfigError(f"{name} (sun.toml, or SUN_{name.upper()}): it needs a tls_certificate")
 
 
 def load(project: Path, **given: Any) -> Settings:
@@ -134,10 +199,13 @@ def load(project: Path, **given: Any) -> Settings:
     try:
         settings = Settings(project=project, **{name: value for name, value in given.items() if value is not None})
         _refuse_password(project / "sun.toml")
+        _refuse_half_of_tls(settings)
         return settings
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"{name} (sun.toml, or SUN_{name.upper()}): {first['msg']}") from None
+        variable = f"SUN_{str(first['loc'][0]).upper()}"
+        reason = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{name} (sun.toml, or {variable}): {reason}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"sun.toml: {error}") from None

@@ -7,11 +7,12 @@ import socket
 from collections.abc import Iterator
 
 from runtime import project
-from runtime.bundle import Parts, open_database, refusal
+from runtime.bundle import Parts, open_database, refusal, tls
 from runtime.config import Settings
 from runtime.sql.create import missing
 from runtime.sql.errors import SqlError
 from runtime.sql.urls import InvalidUrl
+from runtime.tls import TlsError
 
 Finding = tuple[str, str | None]
 
@@ -31,7 +32,11 @@ def examine(settings: Settings) -> Iterator[Finding]:
     except Exception as error:  # noqa: BLE001
         yield "handlers", f"{type(error).__name__}: {error}"
     yield "sql engine", asyncio.run(_engine(settings, made))
-    yield f"port {settings.port}", _port(settings)
+    if settings.tls_certificate is not None:
+        yield "certificate", _certificate(settings)
+    yield f"port {settings.port}", _port(settings.host, settings.port, "SUN_PORT")
+    if settings.admin_port is not None:
+        yield f"admin port {settings.admin_port}", _port(settings.admin_host, settings.admin_port, "SUN_ADMIN_PORT")
 
 
 async def _engine(settings: Settings, parts: Parts | None) -> str | None:
@@ -48,11 +53,19 @@ async def _engine(settings: Settings, parts: Parts | None) -> str | None:
     return refusal(lacking._replace(tables=[]) if settings.is_embedded else lacking)
 
 
-def _port(settings: Settings) -> str | None:
-    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
+def _certificate(settings: Settings) -> str | None:
+    try:
+        tls(settings)
+    except TlsError as error:
+        return str(error)
+    return None
+
+
+def _port(host: str, port: int, variable: str) -> str | None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((settings.host, settings.port))
+            probe.bind((host, port))
         except OSError as error:
-            return f"{settings.host} can't be bound ({error.strerror}): stop what listens there or set SUN_PORT"
+            return f"{host} can't be bound ({error.strerror}): stop what listens there or set {variable}"
     return None

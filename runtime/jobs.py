@@ -15,7 +15,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`work` is run every `every_ms`, give or take a tenth, so that several processes don't run it all at once.
+    """`work` is run every `every_ms`, give or take a tenth, so that several servers don't run it all at once.
 
     What it raises is logged, and the next turn comes as if nothing had been.
     """

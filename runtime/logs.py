@@ -39,9 +39,14 @@ _URL_PASSWORD = re.compile(r"(://[^\s/:@]*:)[^\s/@]+(@)")
 
 
 def configure_logging(
-    style: Literal["console", "json"] = "console", level: str = "info", stream: TextIO | None = None
+    style: Literal["console", "json"] = "console",
+    level: str = "info",
+    stream: TextIO | None = None,
+    worker: int | None = None,
 ) -> None:
     """Sends the logs of structlog and of `logging` to `stream` (standard error by default), one line an event.
+
+    `worker` is told in every line, where several processes share the stream.
 
     Raises ValueError for a level that LEVELS does not have.
     """
@@ -55,6 +60,8 @@ def configure_logging(
         structlog.processors.format_exc_info,
         redact,
     ]
+    if worker is not None:
+        shared.insert(0, _Worker(worker))
     renderer: Processor = _to_json if style == "json" else _to_line
     if style == "console" and out.isatty():
         renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
@@ -126,6 +133,17 @@ class _Stamp:
         if second != self._second:
             self._second, self._text = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
         event["timestamp"] = f"{self._text}.{int((now - second) * 1_000_000):06d}Z"
+        return event
+
+
+class _Worker:
+    """A processor that adds the number of the worker."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def __call__(self, logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+        event.setdefault("worker", self._number)
         return event
 
 

@@ -24,7 +24,7 @@ _MAX_STATEMENTS = 2_000
 
 
 class Metrics:
-    """Label values are bounded: methods and tables of the schema, codes, transports; never what a client sends."""
+    """Label values are bounded: names of the schema, codes, transports; never what a client sends."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -40,14 +40,23 @@ class Metrics:
         self._seconds = Histogram(
             "sun_rpc_seconds", "Time of finished calls.", ["method", "code"], buckets=_BUCKETS, registry=self.registry
         )
+        self._draws = Counter("sun_limit_draws", "Draws from rate limits.", ["limit", "result"], registry=self.registry)
         self._sql_seconds = Histogram(
             "sun_sql_seconds", "Time of SQL statements.", ["table", "kind"], buckets=_BUCKETS, registry=self.registry
         )
         self._sql_errors = Counter(
             "sun_sql_errors", "SQL statements that failed.", ["table", "kind", "error"], registry=self.registry
         )
+        self.refused = Counter("sun_rpc_refused", "Calls refused because there were too many.", registry=self.registry)
+        self.loop_lag = Histogram(
+            "sun_loop_lag_seconds", "Time until the event loop answers.", buckets=_BUCKETS, registry=self.registry
+        )
+        self.loop_held = Counter(
+            "sun_loop_held", "Times that the event loop was held for too long.", ["method"], registry=self.registry
+        )
         # Looking up a labelled child takes a lock and a tuple of strings; a call pays for it once per combination.
         self._children: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
+        self._drawn: dict[tuple[str, bool], Counter] = {}
         self._statements: dict[tuple[str, str], Histogram] = {}
 
     def call_finished(self, method: str, code: str, transport: str, seconds: float) -> None:
@@ -59,6 +68,13 @@ class Metrics:
             self._children[key] = children
         children[0].inc()
         children[1].observe(seconds)
+
+    def limit_drawn(self, limit: str, refused: bool) -> None:
+        """Counts one token that a call has drawn, or was refused."""
+        child = self._drawn.get((limit, refused))
+        if child is None:
+            child = self._drawn[limit, refused] = self._draws.labels(limit, "refused" if refused else "drawn")
+        child.inc()
 
     def statement_finished(self, table: str, kind: str, seconds: float, rows: int, error: BaseException | None) -> None:
         """Counts one SQL statement; an observer of `runtime.sql`. `error` is counted by the name of its class."""

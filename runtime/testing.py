@@ -9,11 +9,14 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from runtime import config, project
 from runtime.app import Platform
 from runtime.bundle import Anonymous, Build, gateway_settings
+from runtime.ids import Clock, wall_clock_ms
 from runtime.leases import leased_ids
+from runtime.limits import limiter, token_buckets
 from runtime.push.hub import PushHub
 from runtime.rpc.attempts import Attempts
 from runtime.rpc.dispatcher import Dispatcher
@@ -38,11 +41,16 @@ class Application:
 
 
 @asynccontextmanager
-async def application(folder: Path, build: Build | None = None, url: str = MEMORY) -> AsyncGenerator[Application]:
-    """The project of a folder, with tables made in the database of `url`, until the block ends."""
+async def application(
+    folder: Path, build: Build | None = None, url: str = MEMORY, *, clock: Clock = wall_clock_ms, **given: Any
+) -> AsyncGenerator[Application]:
+    """The project of a folder, with tables made in the database of `url`, until the block ends.
+
+    Its rate limits go by `clock`. `given` are settings, such as `limit_store="off"`, and go before the project's own.
+    """
     parts = project.parts(folder)
     make = build or project.build(folder)
-    settings = config.load(folder, sql_url=url)
+    settings = config.load(folder, sql_url=url, **given)
     db = await connect(url)
     try:
         await create(db, parts.scripts(db.dialect.name))
@@ -56,6 +64,7 @@ async def application(folder: Path, build: Build | None = None, url: str = MEMOR
                 required=parts.services,
                 settings=limits,
                 attempts=Attempts(db),
+                limiter=limiter(settings, app.services, token_buckets(settings, db, clock), clock),
             )
             yield Application(platform, dispatcher)
     finally:

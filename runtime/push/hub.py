@@ -6,19 +6,22 @@ What the sockets do with a push is in `runtime.rpc.websocket`; what is kept, in 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import structlog
 from google.protobuf.message import Message
 
+from runtime.generated.sql.sun_runtime import PushEntry
 from runtime.ids import Clock, wall_clock_ms
 from runtime.push.journal import NONE_YET, PushJournal, State
 from runtime.rpc.push_frames import PushMessage
 from runtime.rpc.wire import Resume
 from runtime.sql.database import Database, Transaction
 from runtime.sql.errors import SqlError
+from runtime.together import Together
 
 MAX_RESUME = 1_000
 """Pushes that a client may be behind and still get them all; one that is further behind is told to fetch anew."""
@@ -48,8 +51,8 @@ class Sink(Protocol):
         """Send this now."""
         ...
 
-    async def room(self) -> None:
-        """Wait until so much has been sent that more may be."""
+    async def room(self, message: PushMessage, counter: int) -> None:
+        """Wait until so much has been sent that this may be."""
         ...
 
     def lost(self) -> None:
@@ -150,7 +153,7 @@ class Feed:
         try:
             while not self._closed and self._hub.latest(self.user_id) > self.sent:
                 for counter, message in await self._hub.after(self.user_id, self.sent):
-                    await self._sink.room()
+                    await self._sink.room(message, counter)
                     if self._closed:
                         return
                     if counter != self.sent + 1:
@@ -187,8 +190,8 @@ class PushHub:
         self._looked = clock()
         self._looks = 0
         self._blind = False  # the last look failed
-        self._asked: dict[int, asyncio.Future[State]] = {}
-        self._asking: set[asyncio.Task[None]] = set()
+        self._states = Together(self._ask, _GATHER_S)
+        self._missed = Together(self._read)
         self._heard: list[dict[int, State]] = []  # what is appended for users while the database is asked about them
 
     # What handlers do.
@@ -264,11 +267,29 @@ class PushHub:
         recent = self._recent.get(user_id)
         found = recent.after(counter) if recent is not None else None
         if found is None:
-            rows = await self.journal.read(user_id, counter, _PAGE)
+            rows = await self._missed.get((user_id, counter)) or ()
             found = [(row.counter, PushMessage(row.message_type, row.payload)) for row in rows]
+            recent = self._recent.get(user_id)
+            if recent is not None and found and recent.counter == found[-1][0] == counter + len(found):
+                self._forget(recent)
+                self._remember(user_id, recent, found)
         if not found or found[0][0] != counter + 1:
             raise Gone
         return found
+
+    async def _read(self, behind: Sequence[tuple[int, int]]) -> dict[tuple[int, int], list[PushEntry]]:
+        """What comes next after the counter of each user: a page for one alone, else the first few in one query."""
+        if len(behind) == 1:
+            return {behind[0]: await self.journal.read(*behind[0], _PAGE)}
+        wanted: dict[tuple[int, int], range] = {}
+        for user_id, counter in behind:
+            last = min(counter + RECENT_PUSHES, self.latest(user_id) or sys.maxsize)
+            wanted[user_id, counter] = range(counter + 1, last + 1)
+        rows = await self.journal.read_many((key[0], each) for key, counters in wanted.items() for each in counters)
+        return {
+            key: [row for each in counters if (row := rows.get((key[0], each))) is not None]
+            for key, counters in wanted.items()
+        }
 
     # How it learns of pushes.
 
@@ -333,14 +354,7 @@ class PushHub:
         """What is known of a user, who is asked for together with others that come now. Raises SqlError."""
         recent = self._recent.get(user_id)
         if recent is None:
-            asked = self._asked.get(user_id)
-            if asked is None:
-                asked = self._asked[user_id] = asyncio.get_running_loop().create_future()
-                if len(self._asked) == 1:
-                    task = asyncio.create_task(self._ask())
-                    self._asking.add(task)
-                    task.add_done_callback(self._asking.discard)
-            state = await asyncio.shield(asked)
+            state = await self._states.get(user_id) or NONE_YET
             recent = self._recent.get(user_id)
             if recent is None:
                 recent = self._recent[user_id] = _Recent(state)
@@ -348,26 +362,19 @@ class PushHub:
         self._recent.move_to_end(user_id)
         return recent
 
-    async def _ask(self) -> None:
-        await asyncio.sleep(_GATHER_S)
-        asked, self._asked = self._asked, {}
-        heard = dict.fromkeys(asked, NONE_YET)
+    async def _ask(self, users: Sequence[int]) -> dict[int, State]:
+        heard = dict.fromkeys(users, NONE_YET)
         self._heard.append(heard)
         try:
-            states = await self.journal.states(asked)
-        except Exception as error:  # noqa: BLE001 - each of those who asked gets it
-            for future in asked.values():
-                future.set_exception(error)
-                future.exception()  # those who asked may be gone
-            return
+            states = await self.journal.states(users)
         finally:
             self._heard.remove(heard)
-        for user_id, future in asked.items():
-            state = max(states[user_id], heard[user_id])  # what was appended meanwhile must not be missed
+        for user_id in users:
+            states[user_id] = max(states[user_id], heard[user_id])  # what was appended meanwhile must not be missed
             if user_id not in self._recent:
-                self._recent[user_id] = _Recent(state)
-            future.set_result(state)
+                self._recent[user_id] = _Recent(states[user_id])
         self._bound()
+        return states
 
     def _remember(self, user_id: int, recent: _Recent, pushes: list[tuple[int, PushMessage]]) -> None:
         if recent.last and recent.last[-1][0] + 1 != pushes[0][0]:

@@ -81,6 +81,10 @@ class PushJournal:
         """A user's pushes after a counter, oldest first. The numbers of what is kept have no gap."""
         return await self._db.run(PushEntryDao.by_user_id(user_id, after=after, limit=limit).fresh())
 
+    async def read_many(self, wanted: Iterable[tuple[int, int]]) -> dict[tuple[int, int], PushEntry]:
+        """These pushes, by user and counter; those that are not kept any more are left out."""
+        return await self._db.run(PushEntryDao.get_many(wanted).fresh())
+
     async def cut(self, before_ms: int) -> int:
         """Delete the pushes from before this moment; how many they were."""
         total = 0

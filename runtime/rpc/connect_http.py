@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
+import time
 from collections.abc import Awaitable, Container, Iterable
 from http.client import responses
 from typing import Any, cast
 
 import structlog
-from tornado import httputil, netutil
+from tornado import httputil
 from tornado.iostream import StreamClosedError
 from tornado.web import Application
 
@@ -25,8 +26,9 @@ from runtime.rpc.connect import end_stream_to_json, error_to_json
 from runtime.rpc.connect_request import Refused
 from runtime.rpc.dispatcher import Caller, Dispatcher
 from runtime.rpc.envelopes import COMPRESSED, END_STREAM, envelope
-from runtime.rpc.errors import Code, RpcError
+from runtime.rpc.errors import Code, RpcError, retry_after_ms
 from runtime.rpc.metadata import CallMetadata
+from runtime.rpc.proxies import client_address
 from runtime.rpc.service import Method
 from runtime.rpc.settings import KIB, GatewaySettings
 from runtime.rpc.wire import MAX_NAME_CHARS
@@ -108,6 +110,7 @@ class Exchange(httputil.HTTPMessageDelegate):
         self._runs_on = False
         self._last_write: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._arrived = 0.0
         self.receiving = False
         self.began = 0.0
         self.unread_since: float | None = None
@@ -158,6 +161,7 @@ class Exchange(httputil.HTTPMessageDelegate):
         self.receiving = False
         if self._answered:
             return
+        self._arrived = time.perf_counter()
         self._conn.set_close_callback(self._client_left)
         self._task = asyncio.get_running_loop().create_task(self._serve())
 
@@ -248,6 +252,7 @@ class Exchange(httputil.HTTPMessageDelegate):
             timeout_ms,
             call_id,
             self._metadata,
+            self._arrived,
             self._key(),
             self._received,
         )
@@ -262,7 +267,15 @@ class Exchange(httputil.HTTPMessageDelegate):
         self._stream_gzip = self._accepts_gzip("Connect-Accept-Encoding")
         timeout_ms, caller, call_id = self._circumstances()
         await self._server.dispatcher.stream(
-            self._path, incoming.codec, incoming.payload, caller, self._send, timeout_ms, call_id, self._metadata
+            self._path,
+            incoming.codec,
+            incoming.payload,
+            caller,
+            self._send,
+            timeout_ms,
+            call_id,
+            self._metadata,
+            self._arrived,
         )
         self._end_stream(None)
 
@@ -271,7 +284,8 @@ class Exchange(httputil.HTTPMessageDelegate):
         timeout_ms = connect_request.timeout_ms(self._headers)
         device = self._name("Sun-Device")
         call_id = self._name("Sun-Call-Id") or self._server.next_call_id()
-        return timeout_ms, Caller("http", self._address(), device, self._token()), call_id
+        client = self._headers.get("User-Agent", "")
+        return timeout_ms, Caller("http", self._address(), device, self._token(), client), call_id
 
     def _key(self) -> str:
         """The key that makes the call safe to repeat; a structured header writes it in quotes."""
@@ -300,9 +314,11 @@ class Exchange(httputil.HTTPMessageDelegate):
         return token.strip() if scheme.lower() == "bearer" and token.strip() else value
 
     def _address(self) -> str:
-        trusted = self._server.settings.trusted_proxies
-        address: str = self._conn.context.remote_ip
-        return client_address(address, self._headers.get("X-Forwarded-For", ""), trusted) if trusted else address
+        settings = self._server.settings
+        peer: str = self._conn.context.remote_ip
+        if not settings.trusted_proxies:
+            return peer
+        return client_address(peer, self._headers, settings.trusted_proxies, settings.forwarded_header)
 
     # What is answered.
 
@@ -326,6 +342,8 @@ class Exchange(httputil.HTTPMessageDelegate):
         headers = [*self._metadata_headers(), *(more or {}).items()]
         if status == 401:
             headers.append(("WWW-Authenticate", "Bearer"))
+        if wait_ms := retry_after_ms(error):
+            headers.append(("Retry-After", str(-(-wait_ms // 1000))))
         reason = responses.get(status, "Client Closed Request")
         start_line = httputil.ResponseStartLine("HTTP/1.1", status, reason)
         self._respond(start_line, "application/json", error_to_json(error), headers)
@@ -432,20 +450,3 @@ class Exchange(httputil.HTTPMessageDelegate):
             self.unread_since = None
             if self._answered:
                 self._server.exchanges.discard(self)
-
-
-def client_address(peer: str, forwarded_for: str, trusted: Container[str]) -> str:
-    """The address of the client behind trusted proxies: the last in X-Forwarded-For that isn't a proxy of ours.
-
-    `peer` is the address of the socket; the header counts only when that is trusted, and only as far as it holds
-    addresses.
-    """
-    address = peer
-    for hop in reversed(forwarded_for.split(",")):
-        if address not in trusted:
-            return address
-        candidate = hop.strip()
-        if not netutil.is_valid_ip(candidate):
-            return address
-        address = candidate
-    return address

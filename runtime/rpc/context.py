@@ -9,6 +9,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from runtime.rpc.errors import Code, RpcError
+from runtime.rpc.limits import NO_DRAWS, Draws
 from runtime.rpc.metadata import CallMetadata, Metadata, ResponseMetadata
 
 
@@ -43,6 +44,15 @@ class Context:
     deadline: float
     call_id: str
     metadata: CallMetadata = field(default_factory=CallMetadata, repr=False)
+    draws: Draws = field(default=NO_DRAWS, repr=False)
+
+    async def draw(self, limit: str, key: str) -> None:
+        """Takes a token for `key` from a limit that the schema declares `per: PER_KEY` and the method names.
+
+        What the limit says of failures and successes holds for it too. Raises RateLimited when the bucket is empty, and
+        LookupError for a limit that the method does not name.
+        """
+        await self.draws.draw(limit, key)
 
     @property
     def request_headers(self) -> Metadata:

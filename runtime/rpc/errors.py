@@ -104,6 +104,14 @@ class DeclaredError(RpcError):
         self.detail = detail
 
 
+def retry_after_ms(error: RpcError) -> int:
+    """When to come back, as a declared error says in a field of this name (ms from now); 0 where none does."""
+    if not isinstance(error, DeclaredError):
+        return 0
+    found: int = getattr(error.detail, "retry_after_ms", 0)
+    return found
+
+
 def typed(error: RpcError, declared: Iterable[type[DeclaredError]]) -> RpcError:
     """The declared exception that this error carries as its first known detail, or the error itself."""
     by_name = {kind.type_name: kind for kind in declared}

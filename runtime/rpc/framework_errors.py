@@ -1,7 +1,8 @@
-"""The declared errors that any method may raise without saying so, since the framework itself raises them."""
+"""The errors that every method may raise, because the framework itself does."""
 
 from __future__ import annotations
 
-from runtime.generated.rpc.sun.errors import BadRequest
+from runtime.generated.rpc.sun.errors import BadRequest, Overloaded, RateLimited
+from runtime.rpc.errors import DeclaredError
 
-FRAMEWORK_ERRORS = (BadRequest,)
+FRAMEWORK_ERRORS: tuple[type[DeclaredError], ...] = (BadRequest, Overloaded, RateLimited)

@@ -56,13 +56,14 @@ class Readiness(Page):
 
 
 class MetricsPage(Page):
-    """What Prometheus scrapes."""
+    """What Prometheus scrapes: of this process, or whatever `render` gives."""
 
-    def initialize(self, metrics: Metrics) -> None:
+    def initialize(self, metrics: Metrics, render: Callable[[], Awaitable[bytes]] | None) -> None:
         self._metrics = metrics
+        self._render = render
 
-    def get(self) -> None:
-        self.text(self._metrics.render(), CONTENT_TYPE)
+    async def get(self) -> None:
+        self.text(self._metrics.render() if self._render is None else await self._render(), CONTENT_TYPE)
 
 
 async def _failed(name: str, check: Check) -> str | None:

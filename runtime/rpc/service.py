@@ -33,11 +33,43 @@ class Violation(NamedTuple):
     message: str
 
 
+class Per(enum.Enum):
+    """Whose calls share a bucket."""
+
+    USER = "user"
+    ADDRESS = "address"
+    DEVICE = "device"
+    CALLER = "caller"
+    """The user, or the address of somebody anonymous."""
+    KEY = "key"
+    """What the handler names."""
+
+
+class Charge(enum.Enum):
+    """Which calls cost a token."""
+
+    ALWAYS = "always"
+    FAILURES = "failures"
+    SUCCESSES = "successes"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Limit:
+    """One limit, as generated: buckets of `tokens` that fill from empty to full in `refill_ms`."""
+
+    name: str
+    per: tuple[Per, ...]
+    tokens: int
+    refill_ms: int
+    charge: Charge = Charge.ALWAYS
+
+
 @dataclass(frozen=True, eq=False)
 class Method(Generic[Q, A]):
     """One method of a service, as generated.
 
-    `path` is `sun.v1.SocialService/AddPost`, `attribute` the Python name `add_post`.
+    `path` is `sun.v1.SocialService/AddPost`, `attribute` the Python name `add_post`. Of the numbers, 0 leaves it to the
+    server's own limits. `deprecated_since_s` is in seconds since 1970, 0 where the schema gives no date.
     """
 
     path: str
@@ -50,6 +82,12 @@ class Method(Generic[Q, A]):
     idempotent: bool = False
     server_streaming: bool = False
     check: Callable[[Q], list[Violation]] | None = None
+    limits: tuple[Limit, ...] = ()
+    timeout_ms: int = 0
+    max_timeout_ms: int = 0
+    max_request_bytes: int = 0
+    deprecated: bool = False
+    deprecated_since_s: int = 0
 
 
 class MissingMethods(TypeError):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from runtime.rpc.proxies import ForwardedHeader
+
 KIB = 1024
 MIB = 1024 * KIB
 
@@ -15,12 +17,15 @@ class GatewaySettings:
     host: str = "127.0.0.1"
     port: int = 8650
     """0 for any free port."""
-    reuse_port: bool = False
-    """Several processes share the port (SO_REUSEPORT)."""
+    admin_host: str = "127.0.0.1"
+    admin_port: int | None = None
+    """Where /metrics and /readyz are, apart from the calls; None for the same port as they, 0 for a free one."""
     allowed_origins: tuple[str, ...] = ()
     """Origins of browsers besides the gateway's own host, as in `https://app.example.com`; `*` for every one."""
     trusted_proxies: tuple[str, ...] = ()
-    """Addresses whose X-Forwarded-For is believed."""
+    """Networks, as in `10.0.0.0/8`, and addresses of proxies whose `forwarded_header` is believed."""
+    forwarded_header: ForwardedHeader = "x-forwarded-for"
+    """The one header in which they name the client. The other one is never read: they pass it on unseen."""
 
     explorer: bool = False
     """Whether there is a page at / that lists the services and calls them."""
@@ -37,6 +42,11 @@ class GatewaySettings:
     """A call that answers with a stream ends after this, or after its client's own time limit where that is shorter."""
     max_calls: int = 5_000
     """Calls in flight in the process; more are answered `unavailable`."""
+    shed_target_ms: int = 100
+    """How long calls may wait, to begin or for a database connection, before more are refused: see
+    runtime/rpc/overload.py. 0 refuses none."""
+    log_requests: bool = False
+    """The fields of every request are logged at debug, but for those that the schema marks with `debug_redact`."""
     max_connection_calls: int = 256
     """Calls in flight on one socket; more are answered `resource_exhausted`."""
     identity_max_age_ms: int = 30_000
@@ -45,7 +55,8 @@ class GatewaySettings:
     max_connections: int = 20_000
     """Open sockets; more get HTTP 503 at the handshake."""
     send_buffer_bytes: int = MIB
-    """What a socket's reader may be behind before it is closed as slow; the write that goes over it is still queued."""
+    """What a socket's reader may be behind before it is closed as slow. A push that would go over it is not queued, a
+    reply is; one message alone may always be larger."""
     hello_timeout_ms: int = 10_000
     ping_interval_ms: int = 25_000
     """A socket that was silent for this long is pinged."""
@@ -64,6 +75,8 @@ class GatewaySettings:
     unread_timeout_ms: int = 60_000
     """An HTTP answer, or one message of a stream, must have been taken within this, or the connection is closed."""
 
+    drain_delay_ms: int = 0
+    """A draining gateway is not ready, and goes on to take connections, for this long: until balancers have seen it."""
     drain_timeout_ms: int = 10_000
     """Calls in flight may go on for this long while the gateway drains."""
     drain_grace_ms: int = 250

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import secrets
+import time
 from collections.abc import Awaitable
 from contextvars import ContextVar
 from typing import Any, cast
@@ -18,11 +19,11 @@ from tornado.websocket import WebSocketHandler
 
 from runtime.push.hub import Feed, PushHub, Welcomed
 from runtime.rpc.close_codes import CloseCode
-from runtime.rpc.connect_http import client_address
 from runtime.rpc.cors import origin_allowed
 from runtime.rpc.dispatcher import Caller, Dispatcher
 from runtime.rpc.errors import Code, RpcError
 from runtime.rpc.metadata import CallMetadata, Metadata
+from runtime.rpc.proxies import client_address
 from runtime.rpc.push_frames import PushMessage, message_frame
 from runtime.rpc.settings import GatewaySettings
 from runtime.rpc.wire import (
@@ -237,7 +238,7 @@ class Socket(WebSocketHandler):
         if len(hello.device) > MAX_NAME_CHARS or not hello.device.isprintable():
             self.end(CloseCode.BAD_FRAME, f"device must have at most {MAX_NAME_CHARS} printable characters")
             return
-        caller = Caller("ws", self._address(), hello.device, hello.token)
+        caller = Caller("ws", self._address(), hello.device, hello.token, hello.client)
         try:
             identity = await self._dispatcher.identify(caller)
         except RpcError as error:
@@ -296,7 +297,9 @@ class Socket(WebSocketHandler):
             self._called_at = self._heard_at
             if call.key:
                 self._keyed.add(call.id)
-            self._calls[call.id] = asyncio.get_running_loop().create_task(self._run(call, self._caller))
+            self._calls[call.id] = asyncio.get_running_loop().create_task(
+                self._run(call, self._caller, time.perf_counter())
+            )
 
     def _cancel(self, call_id: str) -> None:
         if self._caller is None:
@@ -305,7 +308,7 @@ class Socket(WebSocketHandler):
         if call_id in self._calls:
             self._give_up(call_id, RpcError(Code.CANCELED, "the caller gave the call up"))
 
-    async def _run(self, call: Call, caller: Caller) -> None:
+    async def _run(self, call: Call, caller: Caller, arrived: float) -> None:
         wire = cast(Wire, self._wire)
         current = asyncio.current_task()
         _call_task.set(current)
@@ -320,6 +323,7 @@ class Socket(WebSocketHandler):
                 metadata=CallMetadata(Metadata(call.headers.items())) if call.headers else None,
                 key=call.key,
                 received=functools.partial(self._received, call.id),
+                arrived=arrived,
             )
             reply = Reply(call.id, response, None)
         except RpcError as error:
@@ -347,26 +351,31 @@ class Socket(WebSocketHandler):
     # What the hub does: see `runtime.push.hub.Sink`.
 
     def push(self, message: PushMessage, counter: int) -> None:
-        if self._ended:
+        wire = self._wire
+        if self._ended or wire is None:
             return
-        wire = cast(Wire, self._wire)
-        if self._unsent > self._limits.send_buffer_bytes:
+        frame = message.frame(wire, counter)
+        if not self._has_room(len(frame)):
             self.end(CloseCode.SLOW_READER, "the reader is too slow; resume")
         elif self._deflates:
             self._deflate(message.body(wire, counter))
         elif self._outbox:
-            self._outbox.append(message.frame(wire, counter))  # what was said before goes before
+            self._outbox.append(frame)  # what was said before goes before
         else:
-            self._transmit(message.frame(wire, counter))
+            self._transmit(frame)
 
-    async def room(self) -> None:
-        while self._unsent > self._limits.send_buffer_bytes // 2 and not self._ended:
+    async def room(self, message: PushMessage, counter: int) -> None:
+        wire = cast(Wire, self._wire)
+        while not self._has_room(len(message.frame(wire, counter))) and not self._ended:
             if self._drained is None:
                 self._drained = self._loop.create_future()
             await asyncio.shield(self._drained)
 
     def lost(self) -> None:
         self.end(CloseCode.PUSHES_LOST, "pushes are gone; fetch anew")
+
+    def _has_room(self, size: int) -> bool:
+        return not self._unsent or self._unsent + size <= self._limits.send_buffer_bytes
 
     # What goes out.
 
@@ -521,4 +530,5 @@ class Socket(WebSocketHandler):
     def _address(self) -> str:
         connection = cast(Any, self.request.connection)
         peer: str = connection.context.remote_ip
-        return client_address(peer, self.request.headers.get("X-Forwarded-For", ""), self._limits.trusted_proxies)
+        limits = self._limits
+        return client_address(peer, self.request.headers, limits.trusted_proxies, limits.forwarded_header)

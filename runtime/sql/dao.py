@@ -216,7 +216,7 @@ class Finder(Generic[R]):
         return Derived(
             select.limit(len(keys)) if len(keys) <= SHORT_LIMIT else select,
             f"many {names}",
-            table.names,
+            table.terms,
             read,
             rows=True,
         )
@@ -243,7 +243,7 @@ class Finder(Generic[R]):
         where = None if condition is None else condition.shape
 
         def render(dialect: Dialect) -> str:
-            return select_text(table.path, table.names, where, dialect)
+            return select_text(table.path, table.terms, where, dialect)
 
         return Statement(table.name, render, table.read_one, takes=table.takes(where), short=True, rows=True)
 
@@ -296,7 +296,7 @@ def _insert(table: Table[Any], verb: str, rows: int) -> Statement[int]:
             raise TypeError(f"{table.name} has no primary key to upsert by")
 
         def render(dialect: Dialect) -> str:
-            return insert_text(table.path, names, rows, dialect, key=key, guard=len(table.unique) > 0)
+            return insert_text(table.path, names, rows, dialect, key=key, guard=len(table.unique) > 0, auto=table.auto)
 
         def read(outcome: Outcome, dialect: Dialect) -> int:
             # The engines count an upsert differently, MySQL's 2 for a changed row among them; a write that did not

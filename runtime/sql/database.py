@@ -118,6 +118,10 @@ class Engine(Protocol):
         """Make the logical databases and run the DDL statements of each."""
         ...
 
+    def waited(self) -> float:
+        """For how long the first in line for a connection has waited, in seconds; 0 where none is needed."""
+        ...
+
     async def ping(self) -> None: ...
 
     async def close(self) -> None: ...
@@ -363,6 +367,13 @@ class Database:
         """Make the logical databases and run the DDL statements of each; for `runtime.sql.create`."""
         await self._engine.create(scripts)
 
+    def waited(self) -> float:
+        """For how long the first in line for a connection of the pool has waited, in seconds.
+
+        Who asks next will wait about as long, so it says how far behind the database is. 0 on SQLite.
+        """
+        return self._engine.waited()
+
     async def ping(self) -> None:
         """Ask the engine whether it is there. Raises Unavailable."""
         await self._engine.ping()
@@ -578,13 +589,17 @@ class _Nested(Transaction):
 
 
 async def connect(
-    url: str | SqlUrl, *, pool_size: int | None = None, connect_timeout_ms: int | None = None
+    url: str | SqlUrl,
+    *,
+    pool_size: int | None = None,
+    connect_timeout_ms: int | None = None,
+    cache_ms: int | None = None,
 ) -> Database:
     """Open the store that the URL names (see `runtime.sql.urls`); the other values count where the URL gives none.
 
     Raises InvalidUrl; Unavailable when the engine can't be reached within the connect time-out.
     """
-    place = configured(url, pool_size=pool_size, connect_timeout_ms=connect_timeout_ms)
+    place = configured(url, pool_size=pool_size, connect_timeout_ms=connect_timeout_ms, cache_ms=cache_ms)
     if isinstance(place, MysqlUrl):
         from runtime.sql.engines.mysql_asyncio import MysqlEngine, open_mysql
 

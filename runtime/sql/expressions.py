@@ -134,7 +134,9 @@ class AnyColumn(Generic[R, T]):
         return (self >= low) & (self <= high)
 
     def like(self: AnyColumn[R, str], pattern: str) -> Condition[R]:
-        """SQL LIKE: `%` any run, `_` one character, `\\` escapes."""
+        """SQL LIKE: `%` any run, `_` one character, `\\` escapes; alone at the end it stands for itself."""
+        if (len(pattern) - len(pattern.rstrip("\\"))) % 2:
+            pattern += "\\"  # SQLite would match nothing
         return Condition(("like", self.name), (pattern,))
 
     def starts_with(self: AnyColumn[R, str], prefix: str) -> Condition[R]:

@@ -95,6 +95,10 @@ class Pool(Generic[L]):
             raise
         return await self._open() if given is None else given
 
+    def waited(self) -> float:
+        """For how long the first in line has waited for a link, in seconds."""
+        return self._line.waited()
+
     def release(self, link: L) -> None:
         """Give back a link that is ready for the next statement."""
         if self._closed or link.broken():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
 
 from runtime.sql import types
@@ -27,11 +28,13 @@ from runtime.sql.statements import (
     Rows,
     Statement,
     Term,
+    column_term,
     delete_text,
+    order_term,
     select_text,
     update_text,
 )
-from runtime.sql.types import Convert, SqlType
+from runtime.sql.types import Arithmetic, Convert, SqlType
 
 if TYPE_CHECKING:
     from runtime.sql.cache import Place
@@ -49,7 +52,7 @@ E = TypeVar("E")
 F = TypeVar("F")
 N = TypeVar("N", int, float, decimal.Decimal)
 
-COUNT: Term = ("count", "", False)
+COUNT: Term = ("count", "", "")
 SHORT_LIMIT = 1_000  # rows; a read that can return no more may run on the event loop
 
 
@@ -273,7 +276,7 @@ class Select(Query[list[R]]):
     def first(self) -> Query[R | None]:
         """The first row in the order, or None."""
         table = self._table
-        return Derived(self._but(limit=1), "first", table.names, table.read_one, rows=True)
+        return Derived(self._but(limit=1), "first", table.terms, table.read_one, rows=True)
 
     def values(self, column: Selectable[R, V]) -> Query[list[V]]:
         """One column of each row, without building rows."""
@@ -286,7 +289,7 @@ class Select(Query[list[R]]):
                 return [row[0] for row in outcome.rows]
             return [cast("V", row[0] if row[0] is None else decode(row[0])) for row in outcome.rows]
 
-        return Derived(self, "values", (chosen.name,), read)
+        return Derived(self, "values", (column_term(chosen),), read)
 
     @overload
     def select(self, a: Selectable[R, A], /) -> Query[list[tuple[A]]]: ...
@@ -332,7 +335,7 @@ class Select(Query[list[R]]):
         def read(outcome: Outcome, dialect: Dialect) -> list[tuple[Any, ...]]:
             return decoded(outcome.rows, [column.type.decoders.get(dialect.name) for column in chosen])
 
-        return Derived(self, "select", tuple(column.name for column in chosen), read)
+        return Derived(self, "select", tuple(map(column_term, chosen)), read)
 
     def count(self) -> Query[int]:
         """How many rows meet the conditions."""
@@ -348,7 +351,7 @@ class Select(Query[list[R]]):
         def read(outcome: Outcome, dialect: Dialect) -> bool:
             return bool(outcome.rows)
 
-        return Derived(self._all().limit(1), "exists", (("one", "", False),), read)
+        return Derived(self._all().limit(1), "exists", (("one", "", ""),), read)
 
     def sum(self, column: AnyColumn[R, N]) -> Query[N | None]:
         """The sum of a column; None without a value. Exact for integers and decimals; of bools, how many are true."""
@@ -387,7 +390,7 @@ class Select(Query[list[R]]):
         return Select(self._table, self._where)
 
     def resolve(self) -> tuple[Statement[list[R]], tuple[Any, ...]]:
-        return self.resolve_as("rows", self._table.names, self._table.read_all, rows=True)
+        return self.resolve_as("rows", self._table.terms, self._table.read_all, rows=True)
 
     def resolve_as(
         self,
@@ -414,8 +417,7 @@ class Select(Query[list[R]]):
             params += (self._offset,)
         statement = table.statement(key)
         if statement is None:
-            for name, _ in order:
-                table.column(name)
+            ordered = [(order_term(table.column(name)), way) for name, way in order]
 
             def render(dialect: Dialect) -> str:
                 return select_text(
@@ -425,7 +427,7 @@ class Select(Query[list[R]]):
                     dialect,
                     distinct=distinct,
                     group=group,
-                    order=order,
+                    order=ordered,
                     limit=limited,
                     offset=skipping,
                     lock=lock,
@@ -528,7 +530,7 @@ class Groups(Generic[R, K]):
                 return dict(cast("list[tuple[Any, Any]]", rows))
             return {row[:-1]: row[-1] for row in rows}
 
-        return Derived(self._select, "group", (*names, term), read, names)
+        return Derived(self._select, "group", (*map(column_term, by), term), read, names)
 
 
 def _columns(*columns: Selectable[R, Any]) -> tuple[AnyColumn[R, Any], ...]:
@@ -553,10 +555,17 @@ def decoded(rows: Rows, decoders: Sequence[Convert | None]) -> list[tuple[Any, .
 
 
 def _aggregate_term(function: str, column: AnyColumn[Any, Any]) -> Term:
-    return (function, column.name, isinstance(column.type, types.Decimal))
+    return (function, column.name, column.type.arithmetic)
 
 
-_OF_TEXTS: dict[str, Callable[[Iterable[decimal.Decimal]], Any]] = {"sum": sum, "min": min, "max": max}
+_EXACT = decimal.Context(prec=decimal.MAX_PREC)  # Python's own adds up 28 digits only
+
+
+def _exact_sum(numbers: Iterable[decimal.Decimal]) -> decimal.Decimal:
+    return reduce(_EXACT.add, numbers)
+
+
+_OF_TEXTS: dict[str, Callable[[Iterable[decimal.Decimal]], Any]] = {"sum": _exact_sum, "min": min, "max": max}
 
 
 def aggregate_decoder(function: str, kind: SqlType[Any], dialect: Dialect) -> Convert:
@@ -565,9 +574,17 @@ def aggregate_decoder(function: str, kind: SqlType[Any], dialect: Dialect) -> Co
         return float
     if isinstance(kind, types.Decimal) and dialect.name == "sqlite":
         return lambda texts: _OF_TEXTS[function](map(decimal.Decimal, texts.split(",")))
+    if function == "sum" and kind.arithmetic in ("wide", "bits") and dialect.name == "sqlite":
+        return _joined
     if isinstance(kind, (types.Int, types.Bits)) or (function == "sum" and isinstance(kind, types.Bool)):
         return int  # MariaDB's sum of integers is a decimal
     return kind.decoders.get(dialect.name, _same)
+
+
+def _joined(halves: str) -> int:
+    """The sum of 64-bit integers from those of their upper and lower halves."""
+    upper, lower = halves.split(",")
+    return (int(upper) << 32) + int(lower)
 
 
 def _same(value: Any) -> Any:
@@ -642,9 +659,10 @@ class Update(Query[int]):
         key = ("update", values, increments, where)
         statement = table.statement(key)
         if statement is None:
+            sums: list[tuple[str, Arithmetic]] = [(name, table.column(name).type.arithmetic) for name in increments]
 
             def render(dialect: Dialect) -> str:
-                return update_text(table.path, values, increments, where, dialect)
+                return update_text(table.path, values, sums, where, dialect)
 
             takes = (
                 *(table.param(name) for name in values),

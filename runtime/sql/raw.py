@@ -47,7 +47,7 @@ _TYPES: dict[type, SqlType[Any]] = {
     datetime.timedelta: types.Time(),
     type(None): types.TEXT,
 }
-_NAIVE, _AWARE = types.DateTime(), types.Timestamp()
+_NAIVE, _AWARE = types.DateTime(), types.Moment()
 _SIGNED, _UNSIGNED = types.Int(), types.Int(signed=False)
 
 

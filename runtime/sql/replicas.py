@@ -124,6 +124,9 @@ class ReplicatedEngine:
         finally:
             self._choice.wrote()
 
+    def waited(self) -> float:
+        return self._primary.waited()
+
     async def ping(self) -> None:
         await self._primary.ping()
 

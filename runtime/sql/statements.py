@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, ca
 
 from runtime.sql.dialects import Dialect
 from runtime.sql.errors import InvalidValue
-from runtime.sql.types import Convert, SqlType, described
+from runtime.sql.types import Arithmetic, Convert, SqlType, described
 
 if TYPE_CHECKING:
-    from runtime.sql.expressions import Shape
+    from runtime.sql.expressions import AnyColumn, Shape
 
 T = TypeVar("T")
 Rows = Sequence[tuple[Any, ...]]
@@ -188,24 +188,74 @@ class Statement(Generic[T]):
         return InvalidValue(message, table=self.table, column=param.column, value=given)
 
 
-Term = str | tuple[str, str, bool]
-"""What a SELECT gives: a column, or a function, its column and whether it is of exact decimals."""
+Term = str | tuple[str, str, Arithmetic]
+"""What a SELECT gives: a column, or a function, its column and what is special about that.
+
+The function `""` is the column itself.
+"""
+
+
+def column_term(column: AnyColumn[Any, Any]) -> Term:
+    """What reads a column."""
+    arithmetic = column.type.arithmetic
+    return ("", column.name, arithmetic) if arithmetic == "single" else column.name
+
+
+def order_term(column: AnyColumn[Any, Any]) -> Term:
+    """What orders by a column."""
+    arithmetic = column.type.arithmetic
+    return ("", column.name, arithmetic) if arithmetic == "word" else column.name
+
+
+def _order_text(term: Term, dialect: Dialect) -> str:
+    return dialect.identifier(term) if isinstance(term, str) else _word_text(dialect.identifier(term[1]), dialect)
+
+
+def _word_text(column: str, dialect: Dialect) -> str:
+    """An ENUM or SET by its words. MySQL compares it so, but orders by the place in the schema, which fits no page."""
+    return f"CONCAT({column}, '')" if dialect.name == "mysql" else column
 
 
 def term_text(term: Term, dialect: Dialect) -> str:
     if isinstance(term, str):
         return dialect.identifier(term)
-    function, name, exact = term
+    function, name, arithmetic = term
     if function == "one":
         return "1"
     if function == "count":
         return "COUNT(*)"
     column = dialect.identifier(name)
+    if arithmetic == "single" and dialect.name == "mysql":
+        column = f"{column} + 0e0"  # a FLOAT itself is sent as text of six digits
+    if not function:
+        return column
+    if arithmetic == "word":
+        column = _word_text(column, dialect)
+    if arithmetic == "bits" and dialect.name == "mysql":
+        column = f"{column} + 0"  # MariaDB gives the least BIT as bytes, sometimes of digits
     if function == "avg":
         # MariaDB's average of integers has four digits behind the point, that of floats all.
         return f"AVG({column} + 0e0)"
     # SQLite keeps decimals as text, which only Python adds and orders rightly.
-    return f"GROUP_CONCAT({column})" if exact and dialect.name == "sqlite" else f"{function.upper()}({column})"
+    if arithmetic == "exact" and dialect.name == "sqlite":
+        return f"GROUP_CONCAT({column})"
+    if arithmetic in ("wide", "bits") and function == "sum" and dialect.name == "sqlite":
+        # SQLite's sum ends at 64 bits, so the halves are added apart; the reader joins them.
+        return f"SUM({column} >> 32) || ',' || SUM({column} & 4294967295)"
+    return f"{function.upper()}({column})"
+
+
+def _sum_text(name: str, arithmetic: Arithmetic, dialect: Dialect) -> str:
+    """A column with a parameter added. SQLite is told how (see `runtime.sql.engines.sqlite`)."""
+    column, amount = dialect.identifier(name), dialect.placeholder
+    if arithmetic == "exact" and dialect.name == "sqlite":
+        return f"sun_add({column}, {amount})"
+    if arithmetic == "single" and dialect.name == "sqlite":
+        return f"sun_single({column} + {amount})"
+    if arithmetic == "wide" and dialect.name == "sqlite":
+        # A sum beyond 64 bits is a REAL, which near -2^63 would be stored rounded; as text it is refused.
+        return f"({column} + {amount}) || ''"
+    return f"{column} + {amount}"
 
 
 def condition_text(shape: Shape, dialect: Dialect) -> str:
@@ -248,7 +298,7 @@ def select_text(
     *,
     distinct: bool = False,
     group: Sequence[str] = (),
-    order: Sequence[tuple[str, str]] = (),
+    order: Sequence[tuple[Term, str]] = (),
     limit: bool = False,
     offset: bool = False,
     lock: Lock = "",
@@ -261,7 +311,7 @@ def select_text(
     if group:
         text += " GROUP BY " + ", ".join(map(dialect.identifier, group))
     if order:
-        text += " ORDER BY " + ", ".join(f"{dialect.identifier(name)} {way.upper()}" for name, way in order)
+        text += " ORDER BY " + ", ".join(f"{_order_text(term, dialect)} {way.upper()}" for term, way in order)
     if limit:
         text += f" LIMIT {dialect.placeholder}"
     if offset:
@@ -280,10 +330,11 @@ def insert_text(
     *,
     key: Sequence[str] = (),
     guard: bool = False,
+    auto: str | None = None,
 ) -> str:
     """INSERT of `rows` rows; with `key`, an upsert on that primary key.
 
-    `guard` says that the table has other unique keys.
+    `guard` says that the table has other unique keys; `auto` is its AUTO_INCREMENT column.
     """
     column = dialect.identifier
     group = "(" + ", ".join([dialect.placeholder] * len(columns)) + ")"
@@ -296,25 +347,26 @@ def insert_text(
         return f"{text} ON CONFLICT ({', '.join(map(column, key))}) DO UPDATE SET {changes}"
     changes = ", ".join(f"{column(name)} = VALUES({column(name)})" for name in changed)
     if guard:
-        # MySQL takes a duplicate of any unique key for the row to update. A NULL primary key, refused in strict mode,
-        # stops it
-        # where that row is another one.
+        # MySQL takes a duplicate of any unique key for the row to update. A primary key that strict mode refuses stops
+        # it where that row is another one: NULL, or a number beyond 64 bits for an AUTO_INCREMENT, which takes NULL for
+        # 0.
+        refused = "99999999999999999999" if key[0] == auto else "NULL"
         same = " AND ".join(f"{column(name)} = VALUES({column(name)})" for name in key)
-        changes = f"{column(key[0])} = IF({same}, {column(key[0])}, NULL), {changes}"
+        changes = f"{column(key[0])} = IF({same}, {column(key[0])}, {refused}), {changes}"
     return f"{text} ON DUPLICATE KEY UPDATE {changes}"
 
 
 def update_text(
     table: tuple[str, str],
     values: Sequence[str],
-    increments: Sequence[str],
+    increments: Sequence[tuple[str, Arithmetic]],
     where: Shape | None,
     dialect: Dialect,
 ) -> str:
     """UPDATE setting `values` and adding to `increments`, in this order of parameters, then those of `where`."""
     column = dialect.identifier
     changes = [f"{column(name)} = {dialect.placeholder}" for name in values]
-    changes += [f"{column(name)} = {column(name)} + {dialect.placeholder}" for name in increments]
+    changes += [f"{column(name)} = {_sum_text(name, arithmetic, dialect)}" for name, arithmetic in increments]
     text = f"UPDATE {dialect.table(*table)} SET {', '.join(changes)}"
     return text if where is None else f"{text} WHERE {condition_text(where, dialect)}"
 

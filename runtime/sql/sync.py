@@ -518,10 +518,14 @@ class _Nested(SyncTransaction):
 
 
 def connect_sync(
-    url: str | SqlUrl, *, pool_size: int | None = None, connect_timeout_ms: int | None = None
+    url: str | SqlUrl,
+    *,
+    pool_size: int | None = None,
+    connect_timeout_ms: int | None = None,
+    cache_ms: int | None = None,
 ) -> SyncDatabase:
     """`database.connect` without an event loop."""
-    place = configured(url, pool_size=pool_size, connect_timeout_ms=connect_timeout_ms)
+    place = configured(url, pool_size=pool_size, connect_timeout_ms=connect_timeout_ms, cache_ms=cache_ms)
     if isinstance(place, MysqlUrl):
         from runtime.sql.engines.mysql_sync import MysqlSyncEngine, open_mysql
 

@@ -15,7 +15,7 @@ from runtime.sql.cache import CacheRule
 from runtime.sql.changes import Key
 from runtime.sql.dialects import Dialect
 from runtime.sql.expressions import AnyColumn, Shape
-from runtime.sql.statements import Outcome, Param, Statement
+from runtime.sql.statements import Outcome, Param, Statement, column_term
 from runtime.sql.types import TEXT, Convert, DateTime, Json, Timestamp
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class Table(Generic[R]):
         self.row = row
         self.columns = tuple(columns)
         self.names = tuple(column.name for column in columns)
+        self.terms = tuple(column_term(column) for column in columns)  # what a SELECT of whole rows gives
         self.primary_key = tuple(column.name for column in primary_key)
         self.unique = {key: tuple(c.name for c in parts) for key, parts in (unique or {}).items()}
         self.auto = next((column.name for column in columns if column.auto), None)

@@ -6,26 +6,43 @@ import datetime
 import decimal
 import json
 import math
+import struct
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import msgspec
 
 T = TypeVar("T")
 Convert = Callable[[Any], Any]
+Arithmetic = Literal["", "exact", "single", "wide", "bits", "word"]
 
 
 class SqlType(msgspec.Struct, Generic[T], frozen=True):
     """A column type.
 
-    `encoders` and `decoders` hold a conversion by dialect name where the driver's own value differs.
+    `encoders` and `decoders` hold a conversion by dialect name where the driver's own value differs. `arithmetic` says
+    what needs care in calculations: `exact` for decimals, `single` for floats of 32 bits, `wide` for integers of 64,
+    `bits` for BIT, `word` for ENUM and SET.
 
     A value is judged by `fault`. `fits` and `all_fit` are its quick forms for the usual case: they never pass what
     `fault` refuses, but may leave to it what it passes, such as a subclass of the type.
     """
 
-    encoders: ClassVar[dict[str, Convert]] = {}
-    decoders: ClassVar[dict[str, Convert]] = {}
+    _encoders: ClassVar[dict[str, Convert]] = {}
+    _decoders: ClassVar[dict[str, Convert]] = {}
+    _arithmetic: ClassVar[Arithmetic] = ""
+
+    @property
+    def encoders(self) -> dict[str, Convert]:
+        return self._encoders
+
+    @property
+    def decoders(self) -> dict[str, Convert]:
+        return self._decoders
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        return self._arithmetic
 
     def fault(self, value: Any) -> str | None:
         """What keeps this value (not None) out of such a column, in words; None where it fits."""
@@ -70,7 +87,7 @@ def described(value: object) -> str:
 
 
 class Bool(SqlType[bool], frozen=True):
-    decoders: ClassVar[dict[str, Convert]] = {"mysql": bool, "sqlite": bool}
+    _decoders: ClassVar[dict[str, Convert]] = {"mysql": bool, "sqlite": bool}
 
     def fault(self, value: Any) -> str | None:
         return None if value is True or value is False else "takes a bool"
@@ -107,9 +124,34 @@ class Int(SqlType[int], frozen=True):
     def added(self) -> SqlType[Any]:
         return Int()
 
+    @property
+    def arithmetic(self) -> Arithmetic:
+        return "wide" if self.bits == 64 else ""
+
+
+_SINGLE = struct.Struct("f")
+
+
+def single(value: float) -> float:
+    """The nearest float of 32 bits. What is out of their range stays, for the column to refuse."""
+    try:
+        return _SINGLE.unpack(_SINGLE.pack(value))[0]
+    except OverflowError:
+        return value
+
 
 class Float(SqlType[float], frozen=True):
+    """One of 32 bits holds the nearest number that they write, so 0.1 comes back as 0.10000000149011612."""
+
     bits: int = 64
+
+    @property
+    def encoders(self) -> dict[str, Convert]:
+        return {"sqlite": single} if self.bits == 32 else {}
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        return "single" if self.bits == 32 else ""
 
     def fault(self, value: Any) -> str | None:
         if not isinstance(value, (float, int)):
@@ -130,12 +172,16 @@ class Float(SqlType[float], frozen=True):
 
 
 class Decimal(SqlType[decimal.Decimal], frozen=True):
-    """SQLite stores the decimal text, since its REAL would round it."""
+    """SQLite stores the decimal text with all digits of the scale, since its REAL would round it."""
 
     precision: int
     scale: int
-    encoders: ClassVar[dict[str, Convert]] = {"sqlite": "{:f}".format}
-    decoders: ClassVar[dict[str, Convert]] = {"sqlite": decimal.Decimal}
+    _arithmetic: ClassVar[Arithmetic] = "exact"
+    _decoders: ClassVar[dict[str, Convert]] = {"sqlite": decimal.Decimal}
+
+    @property
+    def encoders(self) -> dict[str, Convert]:
+        return {"sqlite": f"{{:z.{self.scale}f}}".format}  # z: there is one zero only
 
     def fault(self, value: Any) -> str | None:
         if not isinstance(value, decimal.Decimal) or not value.is_finite():
@@ -159,6 +205,7 @@ class Decimal(SqlType[decimal.Decimal], frozen=True):
 class Text(SqlType[str], frozen=True):
     max_length: int | None = None  # characters
     max_bytes: int | None = None  # of UTF-8, for the TEXT family
+    fixed: bool = False  # CHAR, of which MariaDB cuts the blanks at the end
 
     def fault(self, value: Any) -> str | None:
         if not isinstance(value, str):
@@ -171,14 +218,20 @@ class Text(SqlType[str], frozen=True):
             return f"takes at most {self.max_length} characters"
         if self.max_bytes is not None and size > self.max_bytes:
             return f"takes at most {self.max_bytes} bytes of UTF-8"
+        if self.fixed and value.endswith(" "):
+            return "takes no blanks at the end, which CHAR would cut off"
         return None
 
     def fits(self) -> Callable[[Any], bool]:
         # Only text beyond ASCII can hold a surrogate, or more bytes than characters.
         most, fault = self._most(), self.fault
+        if self.fixed:
+            return lambda value: type(value) is str and fault(value) is None
         return lambda value: type(value) is str and len(value) <= most and (value.isascii() or fault(value) is None)
 
     def all_fit(self, values: Sequence[Any]) -> bool:
+        if self.fixed:
+            return all(map(self.fits(), values))
         if set(map(type, values)) != {str}:
             return False
         longest = max(map(len, values))
@@ -209,15 +262,20 @@ TEXT = Text()
 
 class Bytes(SqlType[bytes], frozen=True):
     max_length: int | None = None  # bytes
+    fixed: bool = False  # BINARY, which MariaDB fills up with zeros
 
     def fault(self, value: Any) -> str | None:
         if not isinstance(value, (bytes, bytearray)):
             return "takes bytes"
+        if self.fixed:
+            return None if len(value) == self.max_length else f"takes {self.max_length} bytes, no fewer and no more"
         fits = self.max_length is None or len(value) <= self.max_length
         return None if fits else f"takes at most {self.max_length} bytes"
 
     def fits(self) -> Callable[[Any], bool]:
         most = math.inf if self.max_length is None else self.max_length
+        if self.fixed:
+            return lambda value: type(value) is bytes and len(value) == most
         return lambda value: type(value) is bytes and len(value) <= most
 
     def plain(self, value: Any) -> Any:
@@ -228,8 +286,8 @@ class Bytes(SqlType[bytes], frozen=True):
 
 
 class Date(SqlType[datetime.date], frozen=True):
-    encoders: ClassVar[dict[str, Convert]] = {"sqlite": datetime.date.isoformat}
-    decoders: ClassVar[dict[str, Convert]] = {"sqlite": datetime.date.fromisoformat}
+    _encoders: ClassVar[dict[str, Convert]] = {"sqlite": datetime.date.isoformat}
+    _decoders: ClassVar[dict[str, Convert]] = {"sqlite": datetime.date.fromisoformat}
 
     def fault(self, value: Any) -> str | None:
         fits = isinstance(value, datetime.date) and not isinstance(value, datetime.datetime)
@@ -244,19 +302,32 @@ def _timedelta(microseconds: int) -> datetime.timedelta:
     return datetime.timedelta(microseconds=microseconds)
 
 
+def _finer(microseconds: int, fraction: int) -> str | None:
+    """What is wrong with a time of more digits than its column has. MariaDB would cut them, MySQL round them."""
+    if microseconds % 10 ** (6 - fraction) == 0:
+        return None
+    return f"takes {fraction} digits of a second" if fraction else "takes whole seconds"
+
+
 _LONGEST = datetime.timedelta(hours=838, minutes=59, seconds=59, microseconds=999_999)
 
 
 class Time(SqlType[datetime.timedelta], frozen=True):
     """MySQL's TIME is a span of up to 838 hours, so it is a timedelta. SQLite stores microseconds, which sort right."""
 
-    encoders: ClassVar[dict[str, Convert]] = {"sqlite": _microseconds}
-    decoders: ClassVar[dict[str, Convert]] = {"sqlite": _timedelta}
+    fraction: int = 6  # digits of a second
+    _encoders: ClassVar[dict[str, Convert]] = {"sqlite": _microseconds}
+    _decoders: ClassVar[dict[str, Convert]] = {"sqlite": _timedelta}
 
     def fault(self, value: Any) -> str | None:
         if not isinstance(value, datetime.timedelta):
             return "takes a timedelta"
-        return None if abs(value) <= _LONGEST else "takes a timedelta of less than 839 hours"
+        if abs(value) > _LONGEST:
+            return "takes a timedelta of less than 839 hours"
+        return _finer(value.microseconds, self.fraction)
+
+    def compared(self) -> SqlType[Any]:
+        return Time()
 
 
 def _iso(value: datetime.datetime) -> str:
@@ -266,12 +337,17 @@ def _iso(value: datetime.datetime) -> str:
 class DateTime(SqlType[datetime.datetime], frozen=True):
     """A wall clock without a zone."""
 
-    encoders: ClassVar[dict[str, Convert]] = {"sqlite": _iso}
-    decoders: ClassVar[dict[str, Convert]] = {"sqlite": datetime.datetime.fromisoformat}
+    fraction: int = 6  # digits of a second
+    _encoders: ClassVar[dict[str, Convert]] = {"sqlite": _iso}
+    _decoders: ClassVar[dict[str, Convert]] = {"sqlite": datetime.datetime.fromisoformat}
 
     def fault(self, value: Any) -> str | None:
-        fits = isinstance(value, datetime.datetime) and value.tzinfo is None
-        return None if fits else "takes a datetime without a time zone"
+        if not isinstance(value, datetime.datetime) or value.tzinfo is not None:
+            return "takes a datetime without a time zone"
+        return _finer(value.microsecond, self.fraction)
+
+    def compared(self) -> SqlType[Any]:
+        return DateTime()
 
 
 def _to_utc(value: datetime.datetime) -> datetime.datetime:
@@ -282,11 +358,11 @@ def _as_utc(value: datetime.datetime) -> datetime.datetime:
     return value.replace(tzinfo=datetime.UTC)
 
 
-class Timestamp(SqlType[datetime.datetime], frozen=True):
-    """A moment: aware datetimes in Python, UTC in the store."""
+class Moment(SqlType[datetime.datetime], frozen=True):
+    """Aware datetimes in Python, UTC in the store."""
 
-    encoders: ClassVar[dict[str, Convert]] = {"mysql": _to_utc, "sqlite": lambda value: _iso(_to_utc(value))}
-    decoders: ClassVar[dict[str, Convert]] = {
+    _encoders: ClassVar[dict[str, Convert]] = {"mysql": _to_utc, "sqlite": lambda value: _iso(_to_utc(value))}
+    _decoders: ClassVar[dict[str, Convert]] = {
         "mysql": _as_utc,
         "sqlite": lambda text: _as_utc(datetime.datetime.fromisoformat(text)),
     }
@@ -296,23 +372,58 @@ class Timestamp(SqlType[datetime.datetime], frozen=True):
         return None if fits else "takes a datetime with a time zone"
 
 
+_FIRST = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_LAST = datetime.datetime(2038, 1, 19, 3, 14, 8, tzinfo=datetime.UTC)
+
+
+class Timestamp(Moment, frozen=True):
+    """TIMESTAMP: a moment that 31 bits of seconds can count (https://mariadb.com/kb/en/timestamp/)."""
+
+    fraction: int = 6  # digits of a second
+
+    def fault(self, value: Any) -> str | None:
+        if fault := super().fault(value):
+            return fault
+        if not _FIRST < value < _LAST:
+            return "takes a moment after 1970-01-01 00:00:00 and before 2038-01-19 03:14:08"
+        return _finer(value.microsecond, self.fraction)
+
+    def compared(self) -> SqlType[Any]:
+        return Moment()
+
+
+class Year(SqlType[int], frozen=True):
+    """YEAR. MariaDB would take 5 for 2005."""
+
+    def fault(self, value: Any) -> str | None:
+        fits = isinstance(value, int) and (value == 0 or 1901 <= value <= 2155)
+        return None if fits else "takes 0 or a year from 1901 to 2155"
+
+    def plain(self, value: Any) -> Any:
+        return int(value)
+
+
 def _dump(value: Any) -> str:
     """Raises TypeError and ValueError for what JSON can't say."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 class Json(SqlType[Any], frozen=True):
-    """Whatever `json` takes; what it does not take, its encoder refuses."""
+    """Whatever `json` takes; what it does not take, its encoder refuses. None is NULL, not JSON's null."""
 
-    encoders: ClassVar[dict[str, Convert]] = {"mysql": _dump, "sqlite": _dump}
-    decoders: ClassVar[dict[str, Convert]] = {"mysql": json.loads, "sqlite": json.loads}
+    _encoders: ClassVar[dict[str, Convert]] = {"mysql": _dump, "sqlite": _dump}
+    _decoders: ClassVar[dict[str, Convert]] = {"mysql": json.loads, "sqlite": json.loads}
+
+    def fault(self, value: Any) -> str | None:
+        return "takes no NULL" if value is None else None
 
 
 class Bits(SqlType[int], frozen=True):
     """BIT(width) as an unsigned integer."""
 
     width: int = 1
-    decoders: ClassVar[dict[str, Convert]] = {"mysql": lambda raw: int.from_bytes(raw, "big")}
+    _arithmetic: ClassVar[Arithmetic] = "bits"
+    _decoders: ClassVar[dict[str, Convert]] = {"mysql": lambda raw: int.from_bytes(raw, "big")}
 
     def fault(self, value: Any) -> str | None:
         fits = isinstance(value, int) and 0 <= value < 1 << self.width
@@ -320,10 +431,6 @@ class Bits(SqlType[int], frozen=True):
 
     def plain(self, value: Any) -> Any:
         return int(value)
-
-
-def _join(values: frozenset[str]) -> str:
-    return ",".join(sorted(values))
 
 
 def _split(text: str) -> frozenset[str]:
@@ -338,6 +445,7 @@ class Choice(SqlType[T], frozen=True):
     """ENUM: one of these strings."""
 
     values: tuple[T, ...]
+    _arithmetic: ClassVar[Arithmetic] = "word"
 
     def fault(self, value: Any) -> str | None:
         return None if isinstance(value, str) and value in self.values else f"takes one of {_listed(self.values)}"
@@ -347,11 +455,18 @@ class Choice(SqlType[T], frozen=True):
 
 
 class Choices(SqlType[frozenset[str]], frozen=True):
-    """SET: some of these strings."""
+    """SET: some of these strings. As MariaDB joins them, in the order of the schema, equal sets are equal texts."""
 
     values: tuple[str, ...]
-    encoders: ClassVar[dict[str, Convert]] = {"mysql": _join, "sqlite": _join}
-    decoders: ClassVar[dict[str, Convert]] = {"mysql": _split, "sqlite": _split}
+    _arithmetic: ClassVar[Arithmetic] = "word"
+    _decoders: ClassVar[dict[str, Convert]] = {"mysql": _split, "sqlite": _split}
+
+    @property
+    def encoders(self) -> dict[str, Convert]:
+        return {"mysql": self._join, "sqlite": self._join}
+
+    def _join(self, chosen: frozenset[str]) -> str:
+        return ",".join(sorted(chosen, key=self.values.index))
 
     def fault(self, value: Any) -> str | None:
         fits = isinstance(value, (frozenset, set)) and set(self.values).issuperset(value)  # pyright: ignore[reportUnknownArgumentType]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 
@@ -99,23 +100,28 @@ def each(text: str) -> list[str]:
     return _NEXT.split(text)
 
 
-def configured(url: str | SqlUrl, *, pool_size: int | None = None, connect_timeout_ms: int | None = None) -> SqlUrl:
-    """A parsed URL, with these values where its text gives none. Raises InvalidUrl."""
+def configured(url: str | SqlUrl, **given: int | None) -> SqlUrl:
+    """A parsed URL, with the `given` values of options where its text has none. Raises InvalidUrl.
+
+    What an engine has no option for is left out; None stands for not given.
+    """
     if not isinstance(url, str):
         return url
     parsed = parse_url(url)
-    if isinstance(parsed, SqliteUrl):
-        return parsed
-    given = {"pool_size": pool_size, "connect_timeout_ms": connect_timeout_ms}
     values = {name: value for name, value in given.items() if value is not None}
     first, *others = each(url)
-    replicas = [_filled(replica, text, values) for replica, text in zip(parsed.replicas, others, strict=True)]
-    return replace(_filled(parsed, first, values), replicas=tuple(replicas))
+    if isinstance(parsed, SqliteUrl):
+        return replace(parsed, **_unstated(first, values, _SQLITE_OPTIONS))
+    replicas = [
+        replace(replica, **_unstated(text, values, _MYSQL_OPTIONS))
+        for replica, text in zip(parsed.replicas, others, strict=True)
+    ]
+    return replace(parsed, **_unstated(first, values, _MYSQL_OPTIONS), replicas=tuple(replicas))
 
 
-def _filled(parsed: MysqlUrl, text: str, values: dict[str, int]) -> MysqlUrl:
+def _unstated(text: str, values: dict[str, int], options: dict[str, int]) -> dict[str, Any]:
     stated = dict(parse_qsl(urlsplit(text).query))
-    return replace(parsed, **{name: value for name, value in values.items() if name not in stated})
+    return {name: value for name, value in values.items() if name in options and name not in stated}
 
 
 def _sqlite(parts: SplitResult) -> SqliteUrl:

@@ -56,6 +56,11 @@ class Line(Generic[W]):
             self._waiters.popleft()
         return None
 
+    def waited(self) -> float:
+        """For how long the first has stood in line, in seconds; 0 where nobody stands there."""
+        waiter = self.first()
+        return 0.0 if waiter is None else self._loop.time() - waiter.deadline + self._limit
+
     def take(self) -> W | None:
         """The first who still waits; leaves the line."""
         waiter = self.first()

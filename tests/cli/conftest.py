@@ -77,7 +77,7 @@ def serving(project: Path, **variables: str) -> Iterator[Served]:
     assert process.stdout is not None
     try:
         line = process.stdout.readline()
-        found = re.match(r"listening on (http://\S+)$", line)
+        found = re.match(r"listening on (https?://\S+)$", line)
         assert found, line + log.read_text()
         yield Served(process, found[1], log)
     finally:

@@ -155,5 +155,5 @@ def test_a_server_database_is_created_by_command_only(run: Run, mariadb_url: str
     refused = run("serve", "--port", "0", SUN_SQL_URL=mariadb_url)
     assert refused.returncode == 2
     assert "run `sun db create`" in refused.stderr
-    assert run("db", "create", SUN_SQL_URL=mariadb_url).stdout.endswith("7 tables created\n")
+    assert run("db", "create", SUN_SQL_URL=mariadb_url).stdout.endswith("10 tables created\n")
     assert run("db", "create", SUN_SQL_URL=mariadb_url).stdout == "every table is there already\n"

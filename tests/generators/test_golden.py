@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 import sun
-from generators.wire_lock import NAME as LOCK
 from generators.writer import INPUTS, MANIFEST
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -23,22 +23,27 @@ def tree(folder: Path) -> dict[str, str]:
     return {file.relative_to(folder).as_posix(): file.read_text("utf-8") for file in files}
 
 
+def texts(files: Iterable[Path]) -> dict[str, str]:
+    return {file.name: file.read_text("utf-8") for file in files}
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_golden(case: str, tmp_path: Path) -> None:
     source = GOLDEN / case
     shutil.copytree(source / "schema", tmp_path / "schema")
     result = CliRunner().invoke(sun.cli, ["--project", str(tmp_path), "generate"])
-    made, lock = tree(tmp_path / "generated"), tmp_path / "schema" / LOCK
+    made, locks = tree(tmp_path / "generated"), texts((tmp_path / "schema").glob("*.lock"))
     if UPDATE:
         shutil.rmtree(source / "expected", ignore_errors=True)
         (source / "stderr.txt").unlink(missing_ok=True)
-        (source / LOCK).unlink(missing_ok=True)
+        for lock in source.glob("*.lock"):
+            lock.unlink()
         if result.exit_code == 0:
             shutil.copytree(
                 tmp_path / "generated", source / "expected", ignore=shutil.ignore_patterns(INPUTS, MANIFEST)
             )
-            if lock.exists():
-                shutil.copy(lock, source / LOCK)
+            for name, text in locks.items():
+                (source / name).write_text(text, "utf-8")
         else:
             (source / "stderr.txt").write_text(result.stderr, "utf-8")
     if (source / "stderr.txt").exists():
@@ -48,6 +53,4 @@ def test_golden(case: str, tmp_path: Path) -> None:
     else:
         assert result.exit_code == 0, result.output
         assert made == tree(source / "expected")
-        assert lock.exists() == (source / LOCK).exists()
-        if lock.exists():
-            assert lock.read_text("utf-8") == (source / LOCK).read_text("utf-8")
+        assert locks == texts(source.glob("*.lock"))

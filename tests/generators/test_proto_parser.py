@@ -151,7 +151,7 @@ def test_the_frameworks_own_folder() -> None:
     assert diagnostics.found == []
     assert "sun/options.proto" in [file.path for file in own]
     assert [file.extensions for file in own if file.path == "sun/options.proto"] == [
-        ("sun.method", "sun.field", "sun.error", "sun.event")
+        ("sun.limit", "sun.method", "sun.field", "sun.error", "sun.event")
     ]
     assert all(file.path.startswith("google/protobuf/") for file in imported)
 

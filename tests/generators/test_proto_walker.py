@@ -185,9 +185,8 @@ def test_checks_name_every_broken_rule_and_its_place(project: Project) -> None:
         assert broken(text="a") == [("text", "min_len", "must have at least 2 characters")]
         assert broken(text="ábé") == [("text", "pattern", r"must match ^[a-z\\d]+$")]
         assert broken(text="ab\\n") == [("text", "pattern", r"must match ^[a-z\\d]+$")]
-        assert broken(text="A----") == [
-            ("text", "max_len", "must have at most 4 characters"), ("text", "pattern", r"must match ^[a-z\\d]+$")
-        ]
+        # What is too long is not searched.
+        assert broken(text="A----") == [("text", "max_len", "must have at most 4 characters")]
         assert broken(data=b"xx") == [("data", "max_len", "must have at most 1 byte")]
         assert broken(number=-2) == [("number", "gte", "must be at least -1")]
         assert broken(number=6) == [("number", "lte", "must be at most 5")]
@@ -207,6 +206,66 @@ def test_checks_name_every_broken_rule_and_its_place(project: Project) -> None:
         assert broken(inner=Request(**{**good, "number": 9})) == [("inner.number", "lte", "must be at most 5")]
         # A large request gets no answer that is larger still.
         assert len(broken(tags=["long"] * 100_000)) <= 101
+        """
+    )
+
+
+def test_rules_hold_in_oneofs_optional_fields_maps_and_at_any_depth(project: Project) -> None:
+    project.add(
+        "app/deep.proto",
+        HEAD
+        + """
+message Node {
+  oneof which {
+    string name = 1 [(sun.field) = {min_len: 2, pattern: "^[a-z]*$"}];
+    int64 number = 2 [(sun.field) = {gte: 1}];
+    Leaf leaf = 3;
+  }
+  optional string note = 4 [(sun.field) = {min_len: 1}];
+  optional int32 must = 5 [(sun.field) = {required: true, lte: 9}];
+  map<int64, Node> by_id = 6 [(sun.field) = {min_items: 0, max_items: 2}];
+  repeated Node below = 7;
+  Node next = 8;
+}
+message Leaf { bytes data = 1 [(sun.field) = {max_len: 1}]; }
+""",
+    )
+    project.generate()
+    project.run(
+        """
+        from google.protobuf.message import DecodeError
+        from generated.proto.app.deep_pb2 import Leaf, Node
+        from generated.rpc.app.deep import check_node
+
+        def broken(**values):
+            return [each[:2] for each in check_node(Node(**{"must": 1, **values}))]
+
+        assert broken() == broken(name="ab") == broken(number=1) == broken(leaf=Leaf()) == broken(note="x") == []
+        assert broken(name="") == [("name", "min_len")]
+        assert broken(name="AB") == [("name", "pattern")]
+        assert broken(number=0) == [("number", "gte")]
+        assert broken(leaf=Leaf(data=b"xx")) == [("leaf.data", "max_len")]
+        assert broken(note="") == [("note", "min_len")]
+        assert broken(must=0) == []
+        assert broken(must=10) == [("must", "lte")]
+        assert [each[:2] for each in check_node(Node())] == [("must", "required")]
+        assert broken(by_id={7: Node(must=1, number=-1)}) == [("by_id[7].number", "gte")]
+        assert broken(by_id={key: Node(must=1) for key in range(3)}) == [("by_id", "max_items")]
+
+        node = Node(must=10)
+        for _ in range(100):
+            node = Node(must=1, next=node)
+        deepest = Node.FromString(node.SerializeToString())
+        assert [each[:2] for each in check_node(deepest)] == [("next." * 100 + "must", "lte")]
+        try:
+            Node.FromString(Node(must=1, next=node).SerializeToString())
+        except DecodeError:
+            pass
+        else:
+            raise AssertionError("what nests deeper is no message: checks go no deeper than this")
+
+        wide = Node(must=1, below=[Node(must=1, below=[Node(must=10) for _ in range(300)]) for _ in range(300)])
+        assert len(check_node(wide)) <= 300
         """
     )
 
@@ -336,13 +395,81 @@ def test_methods_services_and_clients(calls: Project) -> None:
     )
 
 
+def test_deprecated_methods_warn_their_caller_and_nobody_else(project: Project) -> None:
+    project.add(
+        "app/old.proto",
+        HEAD
+        + """
+message Empty {}
+service OldService {
+  rpc Find(Empty) returns (Empty) {
+    option deprecated = true;
+    option (sun.method) = {callers: CALLERS_USER, deprecated_since: "2026-11-30"};
+  }
+  rpc Seek(Empty) returns (Empty) { option (sun.method) = {callers: CALLERS_USER}; }
+}
+""",
+    )
+    project.generate()
+    project.run(
+        """
+        import warnings
+        from generated.proto.app.old_pb2 import Empty
+        from generated.rpc.app.old import OLD_SERVICE_FIND, OldClient, OldService
+
+        assert OLD_SERVICE_FIND.deprecated and OLD_SERVICE_FIND.deprecated_since_s == 1795996800
+
+        class Handler(OldService):
+            async def find(self, request, ctx): return request
+            async def seek(self, request, ctx): return request
+
+        Handler().find(Empty(), None).close()
+        client = OldClient(None)
+        client.seek(Empty())
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            client.find(Empty())
+        assert [(each.category, str(each.message)) for each in found] == [
+            (DeprecationWarning, "app.OldService/Find is deprecated since 2026-11-30")
+        ]
+        """
+    )
+
+
+def test_files_may_draw_from_each_others_limits(project: Project) -> None:
+    for name, other in (("one", "two"), ("two", "one")):
+        project.add(
+            f"app/{name}.proto",
+            HEAD
+            + f"""
+option (sun.limit) = {{name: "{name}" per: PER_USER tokens: 5 refill_ms: 1000}};
+message {name.title()} {{ option (sun.error) = {{code: CODE_ABORTED, message: "no"}}; }}
+service {name.title()}Service {{
+  rpc Go({name.title()}) returns ({name.title()}) {{
+    option (sun.method) = {{callers: CALLERS_USER, limits: ["{other}", "{name}"], errors: ["app.{other.title()}"]}};
+  }}
+}}
+""",
+        )
+    project.generate()
+    project.run(
+        """
+        from generated.rpc.app.one import ONE_SERVICE_GO
+        from generated.rpc.app.two import TWO_SERVICE_GO
+
+        assert [limit.name for limit in ONE_SERVICE_GO.limits] == ["two", "one"]
+        assert ONE_SERVICE_GO.limits == TWO_SERVICE_GO.limits[::-1]
+        """
+    )
+
+
 def test_permissions(calls: Project) -> None:
     rows = [line for line in calls.walk()["permissions.md"].splitlines() if line.startswith("| `")]
     assert rows == [
-        "| `app.Other/Put` | user | yes | - |",
-        "| `app.ThingService/GetHTTPInfo` | anyone | no | - |",
-        "| `app.ThingService/Import` | admin | yes, idempotent | - |",
-        "| `app.ThingService/Put` | owner | yes | app.NameTaken (already_exists), app.NameTaken.Inner (aborted) |",
+        "| `app.Other/Put` | user | yes | - | - |",
+        "| `app.ThingService/GetHTTPInfo` | anyone | no | - | - |",
+        "| `app.ThingService/Import` | admin | yes, idempotent | - | - |",
+        "| `app.ThingService/Put` | owner | yes | - | app.NameTaken (already_exists), app.NameTaken.Inner (aborted) |",
     ]
 
 

@@ -174,5 +174,5 @@ async def world(url: str) -> AsyncIterator[World]:
     def make(platform: Platform) -> App:
         return build(platform, sender=outbox, passwords=Passwords(CHEAP), clock=clock)
 
-    async with application(PROJECT, make, url) as app:
+    async with application(PROJECT, make, url, clock=clock) as app:
         yield World(app, clock, outbox)

@@ -7,9 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generated.proto.sun.v1.enums_pb2 import UserNameStatus
-from generated.rpc.sun.v1.errors import RateLimited
 from handlers import names, phones, text_entities, user_names
-from handlers.limits import Allowance, Window, network_of, take, window_wait_ms
+from handlers.limits import Window, window_wait_ms
 
 
 @pytest.mark.parametrize(
@@ -119,58 +118,9 @@ def test_a_text_has_at_most_thirty_hashtags_and_mentions() -> None:
     assert len(text_entities.mentions(" ".join(f"@user{number}" for number in range(40)))) == 30
 
 
-def test_an_allowance_is_a_burst_and_then_one_at_a_time() -> None:
-    allowance = Allowance(burst=3, refill_ms=100)
-    for _ in range(3):
-        assert allowance.wait_ms("a", 1_000) == 0
-        allowance.take("a", 1_000)
-    assert allowance.wait_ms("a", 1_000) == 100
-    assert allowance.wait_ms("b", 1_000) == 0
-    assert allowance.wait_ms("a", 1_099) == 1
-    assert allowance.wait_ms("a", 1_100) == 0
-    allowance.take("a", 1_100)
-    assert allowance.wait_ms("a", 1_100) == 100
-    allowance.give_back("a")
-    assert allowance.wait_ms("a", 1_100) == 0
-    assert [allowance.wait_ms("a", 10_000) for _ in range(2)] == [0, 0]
-
-
-def test_an_allowance_forgets_the_key_that_was_used_longest_ago() -> None:
-    allowance = Allowance(burst=1, refill_ms=100, most_keys=2)
-    for key in ("a", "b", "a", "c"):
-        allowance.take(key, 0)
-    assert [allowance.wait_ms(key, 0) > 0 for key in "abc"] == [True, False, True]
-
-
-def test_a_try_that_one_allowance_refuses_counts_against_none() -> None:
-    narrow, wide = Allowance(1, 100), Allowance(10, 100)
-    take(((narrow, "a"), (wide, "a")), 0)
-    for _ in range(20):
-        with pytest.raises(RateLimited) as error:
-            take(((narrow, "a"), (wide, "a")), 0)
-        assert error.value.detail.retry_after_ms == 100
-    for _ in range(9):
-        take(((wide, "a"),), 0)
-
-
 def test_a_window_opens_when_its_oldest_leaves() -> None:
     windows = (Window(1, 10), Window(3, 100))
     assert window_wait_ms(windows, [], 1_000) == 0
     assert window_wait_ms(windows, [995], 1_000) == 5
     assert window_wait_ms(windows, [990, 960, 930], 1_000) == 30
     assert window_wait_ms(windows, [990, 960, 900], 1_000) == 0
-
-
-@pytest.mark.parametrize(
-    ("address", "network"),
-    [
-        ("192.0.2.7", "192.0.2.7"),
-        ("::ffff:192.0.2.7", "192.0.2.7"),
-        ("2001:db8:0:1:2:3:4:5", "2001:db8:0:1::/64"),
-        ("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "ffff:ffff:ffff:ffff::/64"),
-        ("", ""),
-        ("unix:" + "x" * 60, "unix:" + "x" * 40),
-    ],
-)
-def test_limits_count_a_subscriber_not_an_address(address: str, network: str) -> None:
-    assert network_of(address) == network

@@ -30,7 +30,6 @@ from generated.rpc.sun.v1.errors import (
     PhoneNotConfirmed,
     PhoneNotRegistered,
     PhoneTaken,
-    RateLimited,
     TooManyCodes,
     UserNameTaken,
     WrongCredentials,
@@ -39,7 +38,7 @@ from generated.sql.sun import SessionDao, Sms, SmsDao, User, UserDao
 from handlers.codes import CODE_LIFE_MS, MOST_ATTEMPTS, RESEND_MS, TICKET_LIFE_MS, LogCodeSender
 from handlers.limits import DAY_MS, HOUR_MS
 from handlers.passwords import Passwords
-from runtime.generated.rpc.sun.errors import BadRequest
+from runtime.generated.rpc.sun.errors import BadRequest, RateLimited
 from runtime.logs import redact
 from runtime.rpc.errors import Code, RpcError
 from tests.handlers.people import CHEAP, PASSWORD, World, asynchronous, world

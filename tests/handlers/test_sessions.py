@@ -12,17 +12,19 @@ from generated.proto.sun.v1.enums_pb2 import USER_LEVEL_ADMIN, USER_LEVEL_SUSPEN
 from generated.proto.sun.v1.user_pb2 import ChangePasswordRequest, GetOwnProfileRequest
 from generated.proto.sun.v1.views_pb2 import SessionView
 from generated.rpc.sun.v1.auth import AuthClient
-from generated.rpc.sun.v1.errors import RateLimited, SessionNotFound, WrongCredentials, WrongPassword
+from generated.rpc.sun.v1.errors import SessionNotFound, WrongCredentials, WrongPassword
 from generated.sql.sun import SessionDao, UserDao
 from generated.sql.sun.user import UserUpdate
 from handlers.limits import MINUTE_MS
 from handlers.sessions import LIFE_MS, MOST, TOUCH_MS, SessionAuthenticator
+from runtime.generated.rpc.sun.errors import RateLimited
 from runtime.rpc.context import Identity
 from runtime.rpc.errors import Code, RpcError
 from runtime.rpc.server import Gateway
 from runtime.rpc.settings import GatewaySettings
 from runtime.rpc.transports.websocket import WebSocketTransport
 from runtime.rpc.websocket import Connections
+from runtime.sql.database import connect
 from tests.handlers.people import PASSWORD, Person, World, asynchronous, world
 
 
@@ -228,6 +230,42 @@ async def test_the_authenticator_says_who_and_whether_an_admin(sqlite_url: str) 
         assert await authenticator.authenticate(ada.token) == Identity(ada.user_id, ada.session_id, is_admin=True)
         for token in ("", "x", ada.token[:-1], ada.token + "x", "\udcff"):
             assert await authenticator.authenticate(token) is None
+
+
+@asynchronous
+async def test_all_who_come_at_once_are_known_by_few_queries(sql_url: str) -> None:
+    async with world(sql_url) as people:
+        ada, bob = await people.person("ada_l"), await people.person("bob_b")
+        tablet = await people.signs_in(ada, "tablet")
+        await people.db.run(UserDao.update(UserDao.user_id == bob.user_id).set(is_banned=True))
+        people.clock.now_ms += TOUCH_MS
+        authenticator = SessionAuthenticator(people.db, people.clock)
+        statements: list[str] = []
+        people.db.observe(lambda table, kind, *_: statements.append(f"{kind} {table}"))
+        tokens = [ada.token, tablet.token, bob.token, "x", ada.token]
+        found = await asyncio.gather(*map(authenticator.authenticate, tokens))
+        first = Identity(ada.user_id, ada.session_id)
+        assert found == [first, Identity(ada.user_id, tablet.session_id), None, None, first]
+        for person in (ada, tablet):
+            await used_at(people, person, people.clock.now_ms)
+        assert [each for each in statements if "select" not in each] == ["update sun.session"]
+        assert len([each for each in statements if each == "select sun.user"]) <= 1
+
+
+@asynchronous
+async def test_a_session_that_another_process_has_ended_is_unknown_at_once(sql_url: str) -> None:
+    async with world(sql_url) as people:
+        ada, bob = await people.person("ada_l"), await people.person("bob_b")
+        authenticator = SessionAuthenticator(people.db, people.clock)
+        tokens = [ada.token, bob.token]
+        assert None not in await asyncio.gather(*map(authenticator.authenticate, tokens))
+        other = await connect(sql_url)
+        try:
+            await other.run(SessionDao.delete(session_id=ada.session_id))
+        finally:
+            await other.close()
+        found = await asyncio.gather(*map(authenticator.authenticate, tokens))
+        assert found == [None, Identity(bob.user_id, bob.session_id)]
 
 
 @asynchronous

@@ -21,7 +21,8 @@ from runtime.rpc.attempts import Attempts
 from runtime.rpc.context import Context, Identity
 from runtime.rpc.dispatcher import Dispatcher
 from runtime.rpc.errors import Code, DeclaredError, RpcError
-from runtime.rpc.server import Address, Gateway
+from runtime.rpc.listening import Address
+from runtime.rpc.server import Gateway
 from runtime.rpc.service import Callers, Method, Service, Violation
 from runtime.rpc.settings import GatewaySettings
 from runtime.rpc.websocket import Connections

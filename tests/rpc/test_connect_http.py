@@ -13,7 +13,6 @@ from google.protobuf.wrappers_pb2 import StringValue
 
 from runtime.generated.proto.sun import errors_pb2
 from runtime.rpc.compression import prefers_gzip
-from runtime.rpc.connect_http import client_address
 from tests.rpc.gateways import (
     ADMIN,
     BIG,
@@ -475,16 +474,6 @@ async def test_one_log_line_a_call_and_no_secret() -> None:
         await writer.wait_closed()
         assert SECRET not in sun.log.getvalue()
         assert "alice" not in sun.log.getvalue()
-
-
-def test_the_clients_address_behind_proxies() -> None:
-    trusted = ("10.0.0.1", "10.0.0.2")
-    assert client_address("9.9.9.9", "1.2.3.4", trusted) == "9.9.9.9"
-    assert client_address("10.0.0.1", "1.2.3.4", trusted) == "1.2.3.4"
-    assert client_address("10.0.0.1", "6.6.6.6, 1.2.3.4, 10.0.0.2", trusted) == "1.2.3.4"
-    assert client_address("10.0.0.1", "", trusted) == "10.0.0.1"
-    assert client_address("10.0.0.1", "nonsense", trusted) == "10.0.0.1"
-    assert client_address("10.0.0.1", "10.0.0.2", trusted) == "10.0.0.2"
 
 
 @asynchronous

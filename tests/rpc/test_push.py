@@ -14,8 +14,9 @@ import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
 from runtime.generated.sql.sun_runtime import PushCounterDao, PushEntryDao
-from runtime.push.hub import MAX_RESUME, PushHub
+from runtime.push.hub import MAX_RESUME, RECENT_PUSHES, PushHub
 from runtime.rpc.close_codes import CloseCode
+from runtime.rpc.push_frames import PushMessage
 from runtime.rpc.wire import JSON_WIRE, PROTO_WIRE, Hello, Push, PushAck, Resume, ServerFrame, Welcome, Wire
 from runtime.sql.database import Database
 from runtime.sql.errors import UniqueViolation
@@ -153,6 +154,56 @@ async def test_another_process_resumes_and_hears_of_it(sql_url: str) -> None:
         back, welcome = await other.socket(Resume(1, 2))
         assert not welcome.reload
         assert await pushes(back, 1) == [(3, "c")]
+
+
+class Reader:
+    """A connection of the hub that reads at once."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[int, str]] = []
+        self.more = asyncio.Event()
+
+    def push(self, message: PushMessage, counter: int) -> None:
+        self.got.append((counter, StringValue.FromString(message.payload).value))
+        self.more.set()
+
+    async def room(self, message: PushMessage, counter: int) -> None:
+        pass
+
+    def lost(self) -> None:
+        raise AssertionError("lost")
+
+    async def has(self, count: int) -> list[tuple[int, str]]:
+        while len(self.got) < count:
+            self.more.clear()
+            await self.more.wait()
+        return self.got
+
+
+@asynchronous
+async def test_those_who_come_back_at_once_share_queries(sql_url: str) -> None:
+    users, gone = range(100, 110), 110
+    async with process(sql_url) as sun:
+        await sun.say("a", "b", "c", to=[*users, gone])
+        await sun.say(*map(str, range(RECENT_PUSHES)), to=[users[0]])
+        await sun.db.run(PushEntryDao.delete(PushEntryDao.user_id == gone, PushEntryDao.counter <= 2))
+    async with process(sql_url) as fresh:
+        statements: list[str] = []
+        fresh.db.observe(lambda table, kind, *_: statements.append(table))
+        readers = {user: Reader() for user in (*users, gone)}
+        attached = await asyncio.gather(*(fresh.hub.attach(readers[user], user, Resume(1, 1)) for user in readers))
+        assert {feed.user_id for feed, welcomed in attached if welcomed.reload} == {gone}
+        assert statements == ["sun_runtime.push_counter", "sun_runtime.push_entry"]
+        for feed, _ in attached:
+            feed.open()
+        for user in users[1:]:
+            assert await readers[user].has(2) == [(2, "b"), (3, "c")]
+        many = await readers[users[0]].has(2 + RECENT_PUSHES)
+        assert [counter for counter, _ in many] == list(range(2, 4 + RECENT_PUSHES))
+        await fresh.say("d", to=[gone])
+        assert await readers[gone].has(1) == [(4, "d")]
+        for feed, _ in attached:
+            feed.close()
 
 
 @asynchronous

@@ -51,7 +51,7 @@ class Client:
     def push(self, message: PushMessage, counter: int) -> None:
         self.under_way.append((counter, StringValue.FromString(message.payload).value))
 
-    async def room(self) -> None:
+    async def room(self, message: PushMessage, counter: int) -> None:
         await asyncio.sleep(0)
 
     def lost(self) -> None:

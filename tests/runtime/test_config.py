@@ -31,6 +31,18 @@ def test_the_command_line_goes_before_variables_and_those_before_the_file(
     assert (settings.port, settings.host, settings.log_level) == (3, "h2", "error")
 
 
+def test_a_worker_is_told_its_place_and_its_settings_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUN_WORKER", "{}")
+    assert load(tmp_path).workers == 1
+
+
+def test_files_belong_to_the_project(tmp_path: Path) -> None:
+    settings = load(tmp_path, tls_certificate=Path("a.pem"), tls_key=Path("/etc/b.pem"))
+    assert settings.file(settings.tls_certificate) == tmp_path / "a.pem"
+    assert settings.file(settings.tls_key) == Path("/etc/b.pem")
+    assert settings.file(settings.tls_client_ca) is None
+
+
 def test_lists_are_split_at_commas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUN_ORIGINS", "https://a.example, https://b.example")
     assert load(tmp_path).origins == ("https://a.example", "https://b.example")
@@ -43,6 +55,13 @@ def test_lists_are_split_at_commas(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("SUN_PORT", "70000", "SUN_PORT.*less than or equal to 65535"),
         ("SUN_LOG_FORMAT", "xml", "SUN_LOG_FORMAT.*'console' or 'json'"),
         ("SUN_PROT", "1", "SUN_PROT: there is no such setting"),
+        ("SUN_WORKERS", "0", "SUN_WORKERS.*greater than or equal to 1"),
+        ("SUN_TRUSTED_PROXIES", "10.0.0.0/8, proxy", "SUN_TRUSTED_PROXIES.*'proxy' does not appear to be"),
+        ("SUN_TRUSTED_PROXIES", "10.0.0.1/8", "SUN_TRUSTED_PROXIES.*host bits set"),
+        ("SUN_FORWARDED_HEADER", "x-real-ip", "SUN_FORWARDED_HEADER.*'x-forwarded-for' or 'forwarded'"),
+        ("SUN_ADMIN_PORT", "-1", "SUN_ADMIN_PORT.*greater than or equal to 0"),
+        ("SUN_TLS_KEY", "key.pem", "SUN_TLS_KEY.*it needs a tls_certificate"),
+        ("SUN_TLS_CLIENT_CA", "ca.pem", "SUN_TLS_CLIENT_CA.*it needs a tls_certificate"),
     ],
 )
 def test_a_wrong_variable_is_named_in_one_line(
@@ -80,3 +99,28 @@ def test_a_url_without_a_password_may_stand_in_the_file(tmp_path: Path) -> None:
 def test_the_url_is_not_in_the_representation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUN_SQL_URL", "mysql://sun:secret@host/")
     assert "secret" not in repr(load(tmp_path))
+
+
+def test_numbers_of_limits_come_from_the_file_and_from_json_in_a_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sun.toml").write_text('limit_store = "sql"\n[limits.post]\ntokens = 5\n')
+    found = load(tmp_path)
+    assert (found.limit_store, found.limits["post"].tokens, found.limits["post"].refill_ms) == ("sql", 5, None)
+    monkeypatch.setenv("SUN_LIMITS", '{"post": {"refill_ms": 9}}')
+    assert load(tmp_path).limits["post"].refill_ms == 9
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[limits.post]\ntokens = 0\n", "limits.post.tokens (sun.toml, or SUN_LIMITS): "),
+        ("[limits.post]\nburst = 3\n", "limits.post.burst (sun.toml, or SUN_LIMITS): "),
+        ('limit_store = "redis"\n', "limit_store (sun.toml, or SUN_LIMIT_STORE): "),
+    ],
+)
+def test_a_wrong_number_of_a_limit_is_named(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "sun.toml").write_text(text)
+    with pytest.raises(ConfigError) as error:
+        load(tmp_path)
+    assert str(error.value).startswith(said)

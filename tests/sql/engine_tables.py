@@ -128,7 +128,7 @@ CREATE TABLE IF NOT EXISTS "sun_chat.post" (
   "post_id" INTEGER PRIMARY KEY AUTOINCREMENT,
   "user_id" INTEGER NOT NULL,
   "text" TEXT,
-  "price" TEXT NOT NULL,
+  "price" TEXT COLLATE sun_decimal NOT NULL,
   "data" BLOB NOT NULL,
   "is_open" INTEGER NOT NULL,
   "made" TEXT NOT NULL,

@@ -130,7 +130,7 @@ def test_update_and_delete_without_a_condition_are_refused() -> None:
 def test_update_sets_and_adds_signed_amounts() -> None:
     query = NoteUpdate.of(NoteDao.table, (NoteDao.note_id == 42,)).set(title="hi").increment(likes=-1)
     assert sqlite(query) == (
-        'UPDATE "app.note" SET "title%" = ?, "likes" = "likes" + ? WHERE "note_id" = ?',
+        'UPDATE "app.note" SET "title%" = ?, "likes" = ("likes" + ?) || \'\' WHERE "note_id" = ?',
         ("hi", -1, 42),
     )
 

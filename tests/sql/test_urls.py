@@ -80,3 +80,13 @@ def test_a_wrong_url_names_the_part_and_not_the_password(text: str, part: str) -
 
 def test_repr_hides_the_password() -> None:
     assert "secret" not in repr(parse_url("mysql://sun:secret@h/"))
+
+
+def test_given_options_count_where_the_text_has_none() -> None:
+    given = configured("sqlite:///a.db", pool_size=3, cache_ms=2_000)
+    assert isinstance(given, SqliteUrl)
+    assert given.cache_ms == 2_000
+    stated = configured("mysql://u@h/?cache_ms=0,mysql://u@r/", pool_size=3, cache_ms=2_000, connect_timeout_ms=None)
+    assert isinstance(stated, MysqlUrl)
+    assert (stated.pool_size, stated.cache_ms, stated.connect_timeout_ms) == (3, 0, 5_000)
+    assert (stated.replicas[0].pool_size, stated.replicas[0].cache_ms) == (3, 2_000)

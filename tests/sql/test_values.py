@@ -18,7 +18,10 @@ from runtime.sql.statements import Param, Statement
 
 NAIVE = datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC).replace(tzinfo=None)
 AWARE = datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+END = datetime.datetime(2038, 1, 19, 3, 14, 8, tzinfo=datetime.UTC)
 HOUR = datetime.timedelta(hours=1)
+FINE = datetime.timedelta(microseconds=1)
 
 
 class Kind(enum.IntEnum):
@@ -40,11 +43,17 @@ ACCEPTED: list[tuple[types.SqlType[Any], list[Any]]] = [
     (types.Decimal(5, 2), [dec("0"), dec("-999.99"), dec("1.500"), dec("1E+2"), dec("0E-9")]),
     (types.Text(3), ["", "abc", "\N{PILE OF POO}" * 3]),
     (types.Text(max_bytes=4), ["abcd", "\N{PILE OF POO}"]),
+    (types.Text(3, fixed=True), ["", " ab", "é"]),
     (types.Bytes(2), [b"", b"ab", bytearray(b"ab")]),
+    (types.Bytes(2, fixed=True), [b"ab", bytearray(b"\0\0")]),
     (types.Date(), [datetime.date(2024, 2, 29)]),
-    (types.Time(), [HOUR, -838 * HOUR]),
-    (types.DateTime(), [NAIVE]),
-    (types.Timestamp(), [AWARE]),
+    (types.Time(), [HOUR, -838 * HOUR, FINE]),
+    (types.Time(3), [HOUR, -1000 * FINE]),
+    (types.DateTime(), [NAIVE, NAIVE + FINE]),
+    (types.DateTime(0), [NAIVE]),
+    (types.Timestamp(), [AWARE, AWARE + FINE, EPOCH + FINE, END - FINE]),
+    (types.Timestamp(1), [AWARE + 100_000 * FINE]),
+    (types.Year(), [0, 1901, 2155]),
     (types.Json(), [{"a": [1, None]}, "text", 5]),
     (types.Bits(12), [0, 4095]),
     (types.Choice[Any](("red", "green")), ["red"]),
@@ -61,11 +70,17 @@ REFUSED: list[tuple[types.SqlType[Any], list[Any]]] = [
     (types.Decimal(5, 2), [dec("1000"), dec("0.001"), dec("1E+3"), dec("nan"), dec("inf"), 1.5, 1]),
     (types.Text(3), ["abcd", 5, b"abc", "\ud800", "é\udfff"]),
     (types.Text(max_bytes=4), ["abcde", "\N{PILE OF POO}a"]),
+    (types.Text(3, fixed=True), ["a ", "abcd", 5, "\ud800"]),
     (types.Bytes(2), [b"abc", "ab"]),
+    (types.Bytes(2, fixed=True), [b"a", b"abc", "ab"]),
     (types.Date(), [AWARE, "2024-01-01"]),
     (types.Time(), [839 * HOUR, datetime.time(1)]),
+    (types.Time(3), [100 * FINE, -FINE]),
     (types.DateTime(), [AWARE, datetime.date(2024, 1, 1)]),
-    (types.Timestamp(), [NAIVE, 5]),
+    (types.DateTime(0), [NAIVE + FINE]),
+    (types.Timestamp(), [NAIVE, 5, EPOCH, END, datetime.datetime.max.replace(tzinfo=datetime.UTC)]),
+    (types.Timestamp(1), [AWARE + 10_000 * FINE]),
+    (types.Year(), [5, 1900, 2156, "2000"]),
     (types.Bits(12), [-1, 4096, "1"]),
     (types.Choice[Any](("red", "green")), ["blue", "RED", 1]),
     (types.Choices(("mon", "tue")), [frozenset({"sun"}), "mon"]),

@@ -71,7 +71,7 @@ class ActionDao(sql.Dao[Action]):
     action_id: sql.Column[Action, int] = sql.Column("action_id", types.Int(64))
     user_id: sql.Column[Action, int] = sql.Column("user_id", types.Int(64))
     action_type: sql.Column[Action, int] = sql.Column("action_type", types.Int(8))
-    relation_hash: sql.Column[Action, bytes] = sql.Column("relation_hash", types.Bytes(16))
+    relation_hash: sql.Column[Action, bytes] = sql.Column("relation_hash", types.Bytes(16, fixed=True))
     created_ms: sql.Column[Action, int] = sql.Column("created_ms", types.Int(64))
     peer_user_id: sql.Column[Action, int] = sql.Column("peer_user_id", types.Int(64))
     post_id: sql.Column[Action, int] = sql.Column("post_id", types.Int(64))

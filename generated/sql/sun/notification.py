@@ -74,7 +74,7 @@ class NotificationDao(sql.Dao[Notification]):
     for_user_id: sql.Column[Notification, int] = sql.Column("for_user_id", types.Int(64))
     user_id: sql.Column[Notification, int] = sql.Column("user_id", types.Int(64))
     notification_type: sql.Column[Notification, int] = sql.Column("notification_type", types.Int(8))
-    relation_hash: sql.Column[Notification, bytes] = sql.Column("relation_hash", types.Bytes(16))
+    relation_hash: sql.Column[Notification, bytes] = sql.Column("relation_hash", types.Bytes(16, fixed=True))
     created_ms: sql.Column[Notification, int] = sql.Column("created_ms", types.Int(64))
     post_id: sql.Column[Notification, int] = sql.Column("post_id", types.Int(64))
     comment_id: sql.Column[Notification, int] = sql.Column("comment_id", types.Int(64))

@@ -76,7 +76,7 @@ class SessionDao(sql.Dao[Session]):
 
     session_id: sql.Column[Session, int] = sql.Column("session_id", types.Int(64))
     user_id: sql.Column[Session, int] = sql.Column("user_id", types.Int(64))
-    token_hash: sql.Column[Session, bytes] = sql.Column("token_hash", types.Bytes(32))
+    token_hash: sql.Column[Session, bytes] = sql.Column("token_hash", types.Bytes(32, fixed=True))
     active_ms: sql.Column[Session, int] = sql.Column("active_ms", types.Int(64))
     expires_ms: sql.Column[Session, int] = sql.Column("expires_ms", types.Int(64))
     created_ms: sql.Column[Session, int] = sql.Column("created_ms", types.Int(64))

@@ -100,11 +100,11 @@ class SmsDao(sql.Dao[Sms]):
     """Access to `sun.sms`. Each method returns a value that a Database runs."""
 
     sms_id: sql.Column[Sms, int] = sql.Column("sms_id", types.Int(64))
-    nonce_hash: sql.Column[Sms, bytes] = sql.Column("nonce_hash", types.Bytes(32))
+    nonce_hash: sql.Column[Sms, bytes] = sql.Column("nonce_hash", types.Bytes(32, fixed=True))
     phone: sql.Column[Sms, str] = sql.Column("phone", types.Text(16))
     device: sql.Column[Sms, str] = sql.Column("device", types.Text(64))
     address: sql.Column[Sms, str] = sql.Column("address", types.Text(45))
-    code_hash: sql.Column[Sms, bytes] = sql.Column("code_hash", types.Bytes(32))
+    code_hash: sql.Column[Sms, bytes] = sql.Column("code_hash", types.Bytes(32, fixed=True))
     created_ms: sql.Column[Sms, int] = sql.Column("created_ms", types.Int(64))
     expires_ms: sql.Column[Sms, int] = sql.Column("expires_ms", types.Int(64))
     country: sql.Column[Sms, str] = sql.Column("country", types.Text(2))
@@ -112,7 +112,7 @@ class SmsDao(sql.Dao[Sms]):
     attempts: sql.Column[Sms, int] = sql.Column("attempts", types.Int(32))
     sent_ms: sql.Column[Sms, int] = sql.Column("sent_ms", types.Int(64))
     confirmed_ms: sql.Column[Sms, int] = sql.Column("confirmed_ms", types.Int(64))
-    ticket_hash: sql.NullableColumn[Sms, bytes] = sql.NullableColumn("ticket_hash", types.Bytes(32))
+    ticket_hash: sql.NullableColumn[Sms, bytes] = sql.NullableColumn("ticket_hash", types.Bytes(32, fixed=True))
     ticket_expires_ms: sql.Column[Sms, int] = sql.Column("ticket_expires_ms", types.Int(64))
     signed_in_ms: sql.Column[Sms, int] = sql.Column("signed_in_ms", types.Int(64))
     signed_up_ms: sql.Column[Sms, int] = sql.Column("signed_up_ms", types.Int(64))

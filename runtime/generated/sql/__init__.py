@@ -45,6 +45,11 @@ TABLES: dict[str, tuple[str, ...]] = {
         "expires_ms",
         "updated_ms",
     ),
+    "sun_runtime.token_bucket": (
+        "limit_name",
+        "bucket",
+        "full_us",
+    ),
     "sun_runtime.push_counter": (
         "user_id",
         "epoch",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from typing import Any
 
 from runtime.sql.database import How
 from runtime.sql.dialects import MYSQL, Dialect
@@ -52,6 +54,25 @@ class NotSent(Unavailable):
 
 CLOSES = {1153}
 """Errors that are no lost connection but after which the server closes it."""
+
+MAX_PACKET = "SELECT @@max_allowed_packet"
+"""The bytes of the longest statement that the server takes."""
+
+
+def too_large(table: str, size: int, most: int) -> InvalidValue:
+    """What a lost connection means after a statement longer than the server takes.
+
+    The server hangs up while it is being sent, and the reason it gives is often lost with the rest.
+    """
+    return InvalidValue(f"{table}: a statement of {size} bytes, but the server's max_allowed_packet is {most}")
+
+
+def size_of(params: Iterable[Any]) -> int:
+    """The bytes of the texts and bytes among the parameters: no statement that carries them is shorter."""
+    return sum(
+        len(each.encode() if isinstance(each, str) else each) for each in params if isinstance(each, (str, bytes))
+    )
+
 
 # https://mariadb.com/kb/en/mariadb-error-code-reference/ and https://dev.mysql.com/doc/mysql-errors/8.4/en/
 _UNIQUE = {1062, 1169, 1586}

@@ -13,13 +13,16 @@ from asyncmy.errors import MySQLError
 from runtime.sql.database import DEFAULT, How, Part
 from runtime.sql.engines.mysql import (
     CLOSES,
+    MAX_PACKET,
     SESSION,
     NotSent,
     create_database,
     dialect_of,
     number_of,
+    size_of,
     start_transaction,
     timed_out,
+    too_large,
     translate,
     use_database,
 )
@@ -54,12 +57,13 @@ async def open_mysql(url: MysqlUrl) -> MysqlEngine:
 class _Link:
     """One connection with its one cursor. After a failure of the connection itself it is broken and closed."""
 
-    __slots__ = ("_connection", "_cursor", "_url", "fresh", "idle_since")
+    __slots__ = ("_connection", "_cursor", "_most", "_url", "fresh", "idle_since")
 
     def __init__(self, url: MysqlUrl, connection: Any) -> None:
         self._url = url
         self._connection = connection
         self._cursor = connection.cursor()
+        self._most = 0  # bytes of a statement
         self.idle_since = 0.0
         self.fresh = True  # not used since it was opened
 
@@ -81,8 +85,9 @@ class _Link:
                 )
                 link = cls(url, connection)
                 try:
-                    for command in SESSION:
+                    for command in (*SESSION, MAX_PACKET):
                         await link.command(command)
+                    (link._most,) = await link._cursor.fetchone()
                 except BaseException:
                     link.kill()
                     raise
@@ -107,11 +112,18 @@ class _Link:
             return Outcome(await cursor.fetchall())
         except BaseException as error:
             typed = self._failed(error, statement.table)
+            if isinstance(typed, Unavailable) and (size := self._size(text, params)) > self._most:
+                raise too_large(statement.table, size, self._most) from error
             if isinstance(typed, UniqueViolation) and statement.absorbs_duplicate:
                 return None
             if typed is error:
                 raise
             raise typed from error
+
+    def _size(self, text: str, params: tuple[Any, ...]) -> int:
+        if len(params) <= _PREPARED_PARAMETERS:
+            return size_of(params)
+        return len(self._cursor.mogrify(text, params).encode(errors="surrogateescape"))
 
     async def command(self, text: str) -> None:
         """Run a statement without parameters or result. Raises SqlError."""
@@ -358,6 +370,9 @@ class MysqlEngine:
                     await link.command(command)
         finally:
             await link.quit()
+
+    def waited(self) -> float:
+        return self._pool.waited()
 
     async def ping(self) -> None:
         link = await self._pool.acquire()

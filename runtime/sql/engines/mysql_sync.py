@@ -16,12 +16,14 @@ from pymysql.err import MySQLError
 from runtime.sql.database import DEFAULT, How, Part
 from runtime.sql.engines.mysql import (
     CLOSES,
+    MAX_PACKET,
     SESSION,
     NotSent,
     create_database,
     dialect_of,
     number_of,
     start_transaction,
+    too_large,
     translate,
     use_database,
 )
@@ -65,8 +67,9 @@ class _Link:
         except MySQLError as error:
             raise translate(url, error, "connect") from error
         self._cursor: Any = self._connection.cursor()
-        for text in SESSION:
+        for text in (*SESSION, MAX_PACKET):
             self.command(text)
+        self._most: int = self._cursor.fetchone()[0]
 
     def execute(self, text: str, params: tuple[Any, ...], statement: Statement[Any]) -> Outcome | None:
         self.fresh = False
@@ -80,6 +83,8 @@ class _Link:
             return Outcome(self._cursor.fetchall())
         except BaseException as error:
             typed = self._failed(error, statement.table)
+            if isinstance(typed, Unavailable) and (size := self._size(text, params)) > self._most:
+                raise too_large(statement.table, size, self._most) from error
             if isinstance(typed, UniqueViolation) and statement.absorbs_duplicate:
                 return None
             if typed is error:
@@ -101,6 +106,9 @@ class _Link:
                 texts = map(self._connection.escape, column)
             literals[first::width] = texts
         return literals
+
+    def _size(self, text: str, params: tuple[Any, ...]) -> int:
+        return len(self._cursor.mogrify(text, params).encode(errors="surrogateescape"))
 
     def command(self, text: str) -> None:
         """Run a statement without parameters or result. Raises SqlError."""
@@ -192,8 +200,7 @@ class _Pool:
                 f"for {self._url.acquire_timeout_ms / 1000:g} s"
             )
         try:
-            while self._idle:
-                link = self._idle.pop()
+            while (link := self._take()) is not None:
                 if not link.broken() and (time.monotonic() - link.idle_since <= CHECK_AFTER_S or link.alive()):
                     return link
                 link.kill()
@@ -201,6 +208,13 @@ class _Pool:
         except BaseException:
             self._free.release()
             raise
+
+    def _take(self) -> _Link | None:
+        # Asking whether one is there first would leave time for another thread to take it.
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
 
     def release(self, link: _Link) -> None:
         if self._closed or link.broken():
@@ -211,13 +225,13 @@ class _Pool:
         self._free.release()
 
     def forget_idle(self) -> None:
-        while self._idle:
-            self._idle.pop().kill()
+        while (link := self._take()) is not None:
+            link.kill()
 
     def close(self) -> None:
         self._closed = True
-        while self._idle:
-            self._idle.pop().quit()
+        while (link := self._take()) is not None:
+            link.quit()
 
 
 class _Session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import sqlite3
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ from runtime.sql.errors import (
     UniqueViolation,
 )
 from runtime.sql.statements import Outcome, Rows, Statement
+from runtime.sql.types import single
 from runtime.sql.urls import SqliteUrl
 
 _OLDEST = (3, 37, 0)  # the first with STRICT tables
@@ -71,6 +73,7 @@ class File:
             try:
                 if writes:
                     connection.execute("PRAGMA journal_mode = WAL").fetchall()
+                add_arithmetic(connection)
                 for pragma in (
                     *_PRAGMAS,
                     *([_PRIVATE] if self._folder else []),
@@ -87,6 +90,47 @@ class File:
     def close(self) -> None:
         if self._folder is not None:
             self._folder.cleanup()
+
+
+# The most digits that a DECIMAL has are 65, and a sum may have one more.
+_EXACT = decimal.Context(prec=80)
+_NO_NUMBER = decimal.Decimal("Infinity")
+
+
+def add_arithmetic(connection: sqlite3.Connection) -> None:
+    """What DECIMAL and FLOAT columns need of SQLite, which has doubles only.
+
+    The generated DDL gives DECIMAL columns, which are text, the collation, so that they compare, sort and are unique
+    by their number wherever they stand. Another program needs it too, for whatever compares such a column.
+    """
+    connection.create_collation("sun_decimal", _compare)
+    connection.create_function("sun_add", 2, _add, deterministic=True)
+    connection.create_function("sun_single", 1, _single, deterministic=True)
+
+
+def _number(text: str) -> decimal.Decimal:
+    try:
+        number = decimal.Decimal(text)
+    except decimal.InvalidOperation:
+        return _NO_NUMBER
+    return number if number.is_finite() else _NO_NUMBER
+
+
+def _compare(left: str, right: str) -> int:
+    if left == right:
+        return 0
+    one, other = _number(left), _number(right)
+    return (one > other) - (one < other)
+
+
+def _add(number: str | None, amount: str | None) -> str | None:
+    if number is None or amount is None:
+        return None
+    return f"{_EXACT.add(decimal.Decimal(number), decimal.Decimal(amount)):zf}"
+
+
+def _single(number: float | None) -> float | None:
+    return None if number is None else single(number)
 
 
 def read(connection: sqlite3.Connection, statement: Statement[Any], params: tuple[Any, ...]) -> Outcome:
@@ -112,9 +156,11 @@ def run(connection: sqlite3.Connection, statement: Statement[Any], params: tuple
 
 
 def run_all(connection: sqlite3.Connection, parts: Sequence[Part]) -> list[Outcome | None]:
-    """Run every part or, where one fails, none; inside a transaction. Raises SqlError."""
-    if len(parts) == 1:  # one statement is undone by itself
-        return [run(connection, *parts[0])]
+    """Run every part or, where one fails, none; inside a transaction. Raises SqlError.
+
+    A single statement needs the savepoint too: inside a transaction SQLite keeps the rows that an UPDATE changed
+    before it met a value of a wrong type for a STRICT table (seen with 3.40).
+    """
     command(connection, "SAVEPOINT sun_batch")
     try:
         outcomes = [run(connection, statement, params) for statement, params in parts]

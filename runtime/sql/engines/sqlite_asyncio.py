@@ -305,6 +305,9 @@ class SqliteEngine:
                 pass
         return await self._readers.submit(lambda connection: sqlite.read(connection, statement, params))
 
+    def waited(self) -> float:
+        return 0.0  # who reads waits for nobody; the line of writers has a time limit of its own
+
     async def execute_all(self, parts: Sequence[Part]) -> list[Outcome | None]:
         write = _Write(self._loop, parts)
         self._enter(write)
@@ -339,14 +342,7 @@ class SqliteEngine:
         self._snapshots.release(link)
 
     async def _begin_writing(self) -> _Session:
-        waiter = Waiter(self._loop)
-        self._enter(waiter)
-        try:
-            await waiter.future
-        except asyncio.CancelledError:
-            if waiter.future.done() and not waiter.future.cancelled() and waiter.future.exception() is None:
-                self.next()
-            raise
+        await self._turn()
         session = _Session(self, self._writer)
         try:
             await uninterrupted(self._begin())
@@ -358,6 +354,17 @@ class SqliteEngine:
 
     async def _begin(self) -> None:
         await self._writer.submit(lambda connection: sqlite.command(connection, "BEGIN IMMEDIATE"))
+
+    async def _turn(self) -> None:
+        """Wait until the writer is the caller's, who calls `next` afterwards."""
+        waiter = Waiter(self._loop)
+        self._enter(waiter)
+        try:
+            await waiter.future
+        except asyncio.CancelledError:
+            if waiter.future.done() and not waiter.future.cancelled() and waiter.future.exception() is None:
+                self.next()
+            raise
 
     def _enter(self, waiter: Waiter) -> None:
         if self._closed:
@@ -397,9 +404,7 @@ class SqliteEngine:
         self.next()
 
     async def create(self, scripts: Mapping[str, Sequence[str]]) -> None:
-        waiter = Waiter(self._loop)
-        self._enter(waiter)
-        await waiter.future
+        await self._turn()
         try:
             await uninterrupted(self._create(scripts))
         finally:

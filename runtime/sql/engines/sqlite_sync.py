@@ -76,10 +76,17 @@ class _Snapshots:
                 f"{self._file.path}: all {self._size} connections of the pool were in use for {self._timeout:g} s"
             )
         try:
-            return self._idle.pop() if self._idle else self._file.open(writes=False)
+            return self._take() or self._file.open(writes=False)
         except BaseException:
             self._free.release()
             raise
+
+    def _take(self) -> sqlite3.Connection | None:
+        # Asking whether one is there first would leave time for another thread to take it.
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
 
     def release(self, connection: sqlite3.Connection) -> None:
         """Give back a connection that reads nothing."""
@@ -96,8 +103,8 @@ class _Snapshots:
 
     def close(self) -> None:
         self._closed = True
-        while self._idle:
-            self._idle.pop().close()
+        while (connection := self._take()) is not None:
+            connection.close()
 
 
 class _ReadSession:

@@ -9,34 +9,31 @@ from generated.proto.sun.v1 import enums_pb2 as _enums_pb2
 from runtime.generated.proto.sun import options_pb2 as _options_pb2
 
 DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n\x13sun/v1/errors.proto\x12\x06sun.v1\x1a\x11sun/options.proto\x1a\x12sun/v1/enums.proto"m\n\x0bRa'
-    b"teLimited\x12$\n\x0eretry_after_ms\x18\x01 \x01(\x03R\x0cretryAfterMs:8\xe2\x92\x194\x08\x08\x120too"
-    b' many tries: come back in {retry_after_ms} ms"]\n\x0cPhoneInvalid:M\xe2\x92\x19I\x08\x03\x12Ethis is'
-    b' no phone number: write it with its country, like +31612345678"I\n\nPhoneTaken:;\xe2\x92\x197\x08\x06'
-    b'\x123this number already has an account: sign in instead"I\n\x12PhoneNotRegistered:3\xe2\x92\x19/\x08'
-    b'\t\x12+this number has no account: sign up instead"}\n\x0cTooManyCodes\x12$\n\x0eretry_after_ms\x18\x01'
-    b" \x01(\x03R\x0cretryAfterMs:G\xe2\x92\x19C\x08\x08\x12?too many codes were asked for: come back in {"
-    b'retry_after_ms} ms"I\n\x12ConfirmCodeNotSent:3\xe2\x92\x19/\x08\x0e\x12+the code could not be sent: '
-    b'try again later"h\n\x10ConfirmCodeWrong\x12#\n\rattempts_left\x18\x01 \x01(\x05R\x0cattemptsLeft:/\xe2'
-    b"\x92\x19+\x08\x03\x12'wrong code; tries left: {attempts_left}\"P\n\x12ConfirmCodeExpired::\xe2\x92\x19"
-    b'6\x08\t\x122this code can no longer be used: ask for a new one"]\n\x11PhoneNotConfirmed:H\xe2\x92\x19'
-    b'D\x08\t\x12@the phone number is not confirmed on this device: ask for a code"X\n\rUserNameTaken\x12\x1b'
-    b'\n\tuser_name\x18\x01 \x01(\tR\x08userName:*\xe2\x92\x19&\x08\x06\x12"the user name {user_name} is t'
-    b'aken"\xe3\x01\n\x0fUserNameInvalid\x12\x1b\n\tuser_name\x18\x01 \x01(\tR\x08userName\x12.\n\x06statu'
-    b"s\x18\x02 \x01(\x0e2\x16.sun.v1.UserNameStatusR\x06status:\x82\x01\xe2\x92\x19~\x08\x03\x12z{user_na"
-    b"me} can't be a user name: use 4 to 32 Latin letters, digits and underscores, a letter first, and no "
-    b'name kept back"2\n\x10WrongCredentials:\x1e\xe2\x92\x19\x1a\x08\x10\x12\x16wrong name or password"\'\n'
-    b'\rWrongPassword:\x16\xe2\x92\x19\x12\x08\x07\x12\x0ewrong password"5\n\x10AccountSuspended:!\xe2\x92'
-    b'\x19\x1d\x08\x07\x12\x19this account is suspended"Z\n\x0fSessionNotFound\x12\x1d\n\nsession_id\x18\x01'
-    b' \x01(\x03R\tsessionId:(\xe2\x92\x19$\x08\x05\x12 you have no session {session_id}"-\n\x0cUserNotFou'
-    b'nd:\x1d\xe2\x92\x19\x19\x08\x05\x12\x15there is no such user"[\n\x0eProfilePrivate\x12\x17\n\x07user'
-    b"_id\x18\x01 \x01(\x03R\x06userId:0\xe2\x92\x19,\x08\x07\x12(user {user_id} does not show this to you"
-    b'"-\n\x0cPostNotFound:\x1d\xe2\x92\x19\x19\x08\x05\x12\x15there is no such post"L\n\x0cNotPostOwner\x12'
-    b"\x17\n\x07post_id\x18\x01 \x01(\x03R\x06postId:#\xe2\x92\x19\x1f\x08\x07\x12\x1bpost {post_id} is no"
-    b"t yoursb\x06proto3"
+    b'\n\x13sun/v1/errors.proto\x12\x06sun.v1\x1a\x11sun/options.proto\x1a\x12sun/v1/enums.proto"]\n\x0cPh'
+    b"oneInvalid:M\xe2\x92\x19I\x08\x03\x12Ethis is no phone number: write it with its country, like +3161"
+    b'2345678"I\n\nPhoneTaken:;\xe2\x92\x197\x08\x06\x123this number already has an account: sign in inste'
+    b'ad"I\n\x12PhoneNotRegistered:3\xe2\x92\x19/\x08\t\x12+this number has no account: sign up instead"}\n'
+    b"\x0cTooManyCodes\x12$\n\x0eretry_after_ms\x18\x01 \x01(\x03R\x0cretryAfterMs:G\xe2\x92\x19C\x08\x08\x12"
+    b'?too many codes were asked for: come back in {retry_after_ms} ms"I\n\x12ConfirmCodeNotSent:3\xe2\x92'
+    b'\x19/\x08\x0e\x12+the code could not be sent: try again later"h\n\x10ConfirmCodeWrong\x12#\n\rattemp'
+    b"ts_left\x18\x01 \x01(\x05R\x0cattemptsLeft:/\xe2\x92\x19+\x08\x03\x12'wrong code; tries left: {attem"
+    b'pts_left}"P\n\x12ConfirmCodeExpired::\xe2\x92\x196\x08\t\x122this code can no longer be used: ask fo'
+    b'r a new one"]\n\x11PhoneNotConfirmed:H\xe2\x92\x19D\x08\t\x12@the phone number is not confirmed on t'
+    b'his device: ask for a code"X\n\rUserNameTaken\x12\x1b\n\tuser_name\x18\x01 \x01(\tR\x08userName:*\xe2'
+    b'\x92\x19&\x08\x06\x12"the user name {user_name} is taken"\xe3\x01\n\x0fUserNameInvalid\x12\x1b\n\tus'
+    b"er_name\x18\x01 \x01(\tR\x08userName\x12.\n\x06status\x18\x02 \x01(\x0e2\x16.sun.v1.UserNameStatusR\x06"
+    b"status:\x82\x01\xe2\x92\x19~\x08\x03\x12z{user_name} can't be a user name: use 4 to 32 Latin letters"
+    b', digits and underscores, a letter first, and no name kept back"2\n\x10WrongCredentials:\x1e\xe2\x92'
+    b"\x19\x1a\x08\x10\x12\x16wrong name or password\"'\n\rWrongPassword:\x16\xe2\x92\x19\x12\x08\x07\x12\x0e"
+    b'wrong password"5\n\x10AccountSuspended:!\xe2\x92\x19\x1d\x08\x07\x12\x19this account is suspended"Z\n'
+    b"\x0fSessionNotFound\x12\x1d\n\nsession_id\x18\x01 \x01(\x03R\tsessionId:(\xe2\x92\x19$\x08\x05\x12 y"
+    b'ou have no session {session_id}"-\n\x0cUserNotFound:\x1d\xe2\x92\x19\x19\x08\x05\x12\x15there is no '
+    b'such user"[\n\x0eProfilePrivate\x12\x17\n\x07user_id\x18\x01 \x01(\x03R\x06userId:0\xe2\x92\x19,\x08'
+    b'\x07\x12(user {user_id} does not show this to you"-\n\x0cPostNotFound:\x1d\xe2\x92\x19\x19\x08\x05\x12'
+    b'\x15there is no such post"L\n\x0cNotPostOwner\x12\x17\n\x07post_id\x18\x01 \x01(\x03R\x06postId:#\xe2'
+    b"\x92\x19\x1f\x08\x07\x12\x1bpost {post_id} is not yoursb\x06proto3"
 )
 
-RateLimited = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["RateLimited"])
 PhoneInvalid = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["PhoneInvalid"])
 PhoneTaken = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["PhoneTaken"])
 PhoneNotRegistered = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["PhoneNotRegistered"])
@@ -58,7 +55,6 @@ NotPostOwner = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name
 
 # pickle asks the symbol database for classes; people and tools ask for their module.
 for _class in (
-    RateLimited,
     PhoneInvalid,
     PhoneTaken,
     PhoneNotRegistered,

@@ -16,21 +16,6 @@ from generated.proto.sun.v1 import enums_pb2 as _enums_pb2
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_final
-class RateLimited(_message.Message):
-    """Too many calls of one kind from this caller, number, address or device."""
-
-    RETRY_AFTER_MS_FIELD_NUMBER: _Final = 1
-    retry_after_ms: int
-    def __init__(
-        self,
-        *,
-        retry_after_ms: int = ...,
-    ) -> None: ...
-    def HasField(self, field_name: _Never) -> bool: ...
-    def ClearField(self, field_name: _Literal["retry_after_ms"]) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-@_final
 class PhoneInvalid(_message.Message):
     """The text is no phone number that can be called."""
 

@@ -13,10 +13,10 @@ DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
     b'choRequest\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text""\n\x0cEchoResponse\x12\x12\n\x04text\x18\x01 '
     b'\x01(\tR\x04text"=\n\x14CheckUserNameRequest\x12%\n\tuser_name\x18\x01 \x01(\tB\x08\xe2\x92\x19\x04\x10'
     b'\x01\x18@R\x08userName"e\n\x15CheckUserNameResponse\x12\x1c\n\tavailable\x18\x01 \x01(\x08R\tavailab'
-    b"le\x12.\n\x06status\x18\x02 \x01(\x0e2\x16.sun.v1.UserNameStatusR\x06status2\xa7\x01\n\x0eGeneralSer"
+    b"le\x12.\n\x06status\x18\x02 \x01(\x0e2\x16.sun.v1.UserNameStatusR\x06status2\xb0\x01\n\x0eGeneralSer"
     b'vice\x12<\n\x04Echo\x12\x13.sun.v1.EchoRequest\x1a\x14.sun.v1.EchoResponse"\t\x90\x02\x01\xe2\x92\x19'
-    b"\x02\x08\x01\x12W\n\rCheckUserName\x12\x1c.sun.v1.CheckUserNameRequest\x1a\x1d.sun.v1.CheckUserNameR"
-    b'esponse"\t\x90\x02\x01\xe2\x92\x19\x02\x08\x01b\x06proto3'
+    b"\x02\x08\x01\x12`\n\rCheckUserName\x12\x1c.sun.v1.CheckUserNameRequest\x1a\x1d.sun.v1.CheckUserNameR"
+    b'esponse"\x12\x90\x02\x01\xe2\x92\x19\x0b\x08\x01\x1a\x07look_upb\x06proto3'
 )
 
 EchoRequest = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["EchoRequest"])

@@ -32,18 +32,19 @@ DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
     b"e_post_id\x18\x01 \x01(\x03B\x06\xe2\x92\x19\x02(\x00R\x0cbeforePostId\x12\x1e\n\x05limit\x18\x02 \x01"
     b'(\x05B\x08\xe2\x92\x19\x04(\x000dR\x05limit"p\n\x17ListNewestPostsResponse\x12&\n\x05posts\x18\x01 \x03'
     b"(\x0b2\x10.sun.v1.PostViewR\x05posts\x12-\n\x13next_before_post_id\x18\x02 \x01(\x03R\x10nextBeforeP"
-    b"ostId2\xfc\x05\n\rSocialService\x12B\n\x07AddPost\x12\x16.sun.v1.AddPostRequest\x1a\x17.sun.v1.AddPo"
-    b'stResponse"\x06\xe2\x92\x19\x02\x08\x02\x12r\n\x08EditPost\x12\x17.sun.v1.EditPostRequest\x1a\x18.su'
-    b'n.v1.EditPostResponse"3\x90\x02\x02\xe2\x92\x19,\x08\x03\x12\x13sun.v1.PostNotFound\x12\x13sun.v1.No'
-    b'tPostOwner\x12u\n\nDeletePost\x12\x19.sun.v1.DeletePostRequest\x1a\x1a.sun.v1.DeletePostResponse"0\xe2'
-    b"\x92\x19,\x08\x03\x12\x13sun.v1.PostNotFound\x12\x13sun.v1.NotPostOwner\x12{\n\x0bArchivePost\x12\x1a"
-    b'.sun.v1.ArchivePostRequest\x1a\x1b.sun.v1.ArchivePostResponse"3\x90\x02\x02\xe2\x92\x19,\x08\x03\x12'
-    b"\x13sun.v1.PostNotFound\x12\x13sun.v1.NotPostOwner\x12Z\n\x07GetPost\x12\x16.sun.v1.GetPostRequest\x1a"
-    b'\x17.sun.v1.GetPostResponse"\x1e\x90\x02\x01\xe2\x92\x19\x17\x08\x01\x12\x13sun.v1.PostNotFound\x12\x83'
-    b'\x01\n\rListUserPosts\x12\x1c.sun.v1.ListUserPostsRequest\x1a\x1d.sun.v1.ListUserPostsResponse"5\x90'
-    b"\x02\x01\xe2\x92\x19.\x08\x01\x12\x13sun.v1.UserNotFound\x12\x15sun.v1.ProfilePrivate\x12]\n\x0fList"
-    b'NewestPosts\x12\x1e.sun.v1.ListNewestPostsRequest\x1a\x1f.sun.v1.ListNewestPostsResponse"\t\x90\x02\x01'
-    b"\xe2\x92\x19\x02\x08\x01b\x06proto3"
+    b"ostId2\xaa\x06\n\rSocialService\x12H\n\x07AddPost\x12\x16.sun.v1.AddPostRequest\x1a\x17.sun.v1.AddPo"
+    b'stResponse"\x0c\xe2\x92\x19\x08\x08\x02\x1a\x04post\x12y\n\x08EditPost\x12\x17.sun.v1.EditPostReques'
+    b't\x1a\x18.sun.v1.EditPostResponse":\x90\x02\x02\xe2\x92\x193\x08\x03\x12\x13sun.v1.PostNotFound\x12\x13'
+    b"sun.v1.NotPostOwner\x1a\x05write\x12|\n\nDeletePost\x12\x19.sun.v1.DeletePostRequest\x1a\x1a.sun.v1."
+    b'DeletePostResponse"7\xe2\x92\x193\x08\x03\x12\x13sun.v1.PostNotFound\x12\x13sun.v1.NotPostOwner\x1a\x05'
+    b"write\x12\x82\x01\n\x0bArchivePost\x12\x1a.sun.v1.ArchivePostRequest\x1a\x1b.sun.v1.ArchivePostRespo"
+    b'nse":\x90\x02\x02\xe2\x92\x193\x08\x03\x12\x13sun.v1.PostNotFound\x12\x13sun.v1.NotPostOwner\x1a\x05'
+    b'write\x12`\n\x07GetPost\x12\x16.sun.v1.GetPostRequest\x1a\x17.sun.v1.GetPostResponse"$\x90\x02\x01\xe2'
+    b"\x92\x19\x1d\x08\x01\x12\x13sun.v1.PostNotFound\x1a\x04read\x12\x89\x01\n\rListUserPosts\x12\x1c.sun"
+    b'.v1.ListUserPostsRequest\x1a\x1d.sun.v1.ListUserPostsResponse";\x90\x02\x01\xe2\x92\x194\x08\x01\x12'
+    b"\x13sun.v1.UserNotFound\x12\x15sun.v1.ProfilePrivate\x1a\x04read\x12c\n\x0fListNewestPosts\x12\x1e.s"
+    b'un.v1.ListNewestPostsRequest\x1a\x1f.sun.v1.ListNewestPostsResponse"\x0f\x90\x02\x01\xe2\x92\x19\x08'
+    b"\x08\x01\x1a\x04readb\x06proto3"
 )
 
 AddPostRequest = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["AddPostRequest"])

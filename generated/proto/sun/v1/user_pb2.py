@@ -29,19 +29,20 @@ DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
     b":\x015R\x04call\x12=\n\x05group\x18\x04 \x01(\x0e2\x0f.sun.v1.PrivacyB\x16\xe2\x92\x19\x12:\x010:\x01"
     b"1:\x012:\x013:\x014:\x015R\x05group\x12;\n\x04seen\x18\x05 \x01(\x0e2\x0f.sun.v1.PrivacyB\x16\xe2\x92"
     b'\x19\x12:\x010:\x011:\x012:\x013:\x014:\x015R\x04seen"E\n\x15ChangePrivacyResponse\x12,\n\x07profile'
-    b'\x18\x01 \x01(\x0b2\x12.sun.v1.OwnProfileR\x07profile"{\n\x15ChangePasswordRequest\x124\n\x10current'
-    b"_password\x18\x01 \x01(\tB\t\xe2\x92\x19\x05\x10\x01\x18\x80\x01R\x0fcurrentPassword\x12,\n\x0cnew_p"
-    b'assword\x18\x02 \x01(\tB\t\xe2\x92\x19\x05\x10\x08\x18\x80\x01R\x0bnewPassword"\x18\n\x16ChangePassw'
-    b"ordResponse2\x8c\x05\n\x0bUserService\x12c\n\nGetProfile\x12\x19.sun.v1.GetProfileRequest\x1a\x1a.su"
-    b'n.v1.GetProfileResponse"\x1e\x90\x02\x01\xe2\x92\x19\x17\x08\x01\x12\x13sun.v1.UserNotFound\x12W\n\r'
-    b'GetOwnProfile\x12\x1c.sun.v1.GetOwnProfileRequest\x1a\x1d.sun.v1.GetOwnProfileResponse"\t\x90\x02\x01'
-    b"\xe2\x92\x19\x02\x08\x02\x12W\n\rUpdateProfile\x12\x1c.sun.v1.UpdateProfileRequest\x1a\x1d.sun.v1.Up"
-    b'dateProfileResponse"\t\x90\x02\x02\xe2\x92\x19\x02\x08\x02\x12\x88\x01\n\x0eUpdateUserName\x12\x1d.s'
-    b'un.v1.UpdateUserNameRequest\x1a\x1e.sun.v1.UpdateUserNameResponse"7\x90\x02\x02\xe2\x92\x190\x08\x02'
-    b"\x12\x14sun.v1.UserNameTaken\x12\x16sun.v1.UserNameInvalid\x12W\n\rChangePrivacy\x12\x1c.sun.v1.Chan"
-    b'gePrivacyRequest\x1a\x1d.sun.v1.ChangePrivacyResponse"\t\x90\x02\x02\xe2\x92\x19\x02\x08\x02\x12\x81'
-    b'\x01\n\x0eChangePassword\x12\x1d.sun.v1.ChangePasswordRequest\x1a\x1e.sun.v1.ChangePasswordResponse"'
-    b"0\xe2\x92\x19,\x08\x02\x12\x14sun.v1.WrongPassword\x12\x12sun.v1.RateLimitedb\x06proto3"
+    b'\x18\x01 \x01(\x0b2\x12.sun.v1.OwnProfileR\x07profile"\x81\x01\n\x15ChangePasswordRequest\x127\n\x10'
+    b"current_password\x18\x01 \x01(\tB\x0c\x80\x01\x01\xe2\x92\x19\x05\x10\x01\x18\x80\x01R\x0fcurrentPas"
+    b"sword\x12/\n\x0cnew_password\x18\x02 \x01(\tB\x0c\x80\x01\x01\xe2\x92\x19\x05\x10\x08\x18\x80\x01R\x0b"
+    b'newPassword"\x18\n\x16ChangePasswordResponse2\xb0\x05\n\x0bUserService\x12l\n\nGetProfile\x12\x19.su'
+    b"n.v1.GetProfileRequest\x1a\x1a.sun.v1.GetProfileResponse\"'\x90\x02\x01\xe2\x92\x19 \x08\x01\x12\x13s"
+    b"un.v1.UserNotFound\x1a\x07look_up\x12]\n\rGetOwnProfile\x12\x1c.sun.v1.GetOwnProfileRequest\x1a\x1d."
+    b'sun.v1.GetOwnProfileResponse"\x0f\x90\x02\x01\xe2\x92\x19\x08\x08\x02\x1a\x04read\x12^\n\rUpdateProf'
+    b'ile\x12\x1c.sun.v1.UpdateProfileRequest\x1a\x1d.sun.v1.UpdateProfileResponse"\x10\x90\x02\x02\xe2\x92'
+    b"\x19\t\x08\x02\x1a\x05write\x12\x93\x01\n\x0eUpdateUserName\x12\x1d.sun.v1.UpdateUserNameRequest\x1a"
+    b'\x1e.sun.v1.UpdateUserNameResponse"B\x90\x02\x02\xe2\x92\x19;\x08\x02\x12\x14sun.v1.UserNameTaken\x12'
+    b"\x16sun.v1.UserNameInvalid\x1a\tuser_name\x12^\n\rChangePrivacy\x12\x1c.sun.v1.ChangePrivacyRequest\x1a"
+    b'\x1d.sun.v1.ChangePrivacyResponse"\x10\x90\x02\x02\xe2\x92\x19\t\x08\x02\x1a\x05write\x12~\n\x0eChan'
+    b'gePassword\x12\x1d.sun.v1.ChangePasswordRequest\x1a\x1e.sun.v1.ChangePasswordResponse"-\xe2\x92\x19)'
+    b"\x08\x02\x12\x14sun.v1.WrongPassword\x1a\x0fchange_passwordb\x06proto3"
 )
 
 GetProfileRequest = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["GetProfileRequest"])

@@ -16,12 +16,20 @@ from generated.rpc.sun.v1.errors import (
     PhoneNotConfirmed,
     PhoneNotRegistered,
     PhoneTaken,
-    RateLimited,
     SessionNotFound,
     TooManyCodes,
     UserNameInvalid,
     UserNameTaken,
     WrongCredentials,
+)
+from generated.rpc.sun.v1.limits import (
+    CONFIRM_CODE_LIMIT,
+    READ_LIMIT,
+    SIGN_IN_ADDRESS_LIMIT,
+    SIGN_IN_DEVICE_LIMIT,
+    SIGN_IN_LOGIN_LIMIT,
+    SIGN_UP_LIMIT,
+    WRITE_LIMIT,
 )
 from runtime.rpc.client import Call, Client, SyncClient
 from runtime.rpc.context import Context
@@ -160,6 +168,7 @@ AUTH_SERVICE_CONFIRM_CODE = Method(
     Callers.ANYONE,
     errors=(ConfirmCodeWrong, ConfirmCodeExpired),
     check=check_confirm_code_request,
+    limits=(CONFIRM_CODE_LIMIT,),
 )
 
 AUTH_SERVICE_SIGN_UP = Method(
@@ -170,6 +179,7 @@ AUTH_SERVICE_SIGN_UP = Method(
     Callers.ANYONE,
     errors=(PhoneNotConfirmed, PhoneTaken, UserNameTaken, UserNameInvalid),
     check=check_sign_up_request,
+    limits=(SIGN_UP_LIMIT,),
 )
 
 AUTH_SERVICE_SIGN_IN = Method(
@@ -178,8 +188,9 @@ AUTH_SERVICE_SIGN_IN = Method(
     auth_pb2.SignInRequest,
     auth_pb2.SignInResponse,
     Callers.ANYONE,
-    errors=(WrongCredentials, AccountSuspended, RateLimited),
+    errors=(WrongCredentials, AccountSuspended),
     check=check_sign_in_request,
+    limits=(SIGN_IN_LOGIN_LIMIT, SIGN_IN_DEVICE_LIMIT, SIGN_IN_ADDRESS_LIMIT),
 )
 
 AUTH_SERVICE_SIGN_IN_WITH_TICKET = Method(
@@ -190,6 +201,7 @@ AUTH_SERVICE_SIGN_IN_WITH_TICKET = Method(
     Callers.ANYONE,
     errors=(PhoneNotConfirmed, PhoneNotRegistered, AccountSuspended),
     check=check_sign_in_with_ticket_request,
+    limits=(SIGN_IN_ADDRESS_LIMIT,),
 )
 
 AUTH_SERVICE_LOG_OUT = Method(
@@ -208,6 +220,7 @@ AUTH_SERVICE_LIST_SESSIONS = Method(
     Callers.USER,
     side_effects=False,
     idempotent=True,
+    limits=(READ_LIMIT,),
 )
 
 AUTH_SERVICE_REVOKE_SESSION = Method(
@@ -218,6 +231,7 @@ AUTH_SERVICE_REVOKE_SESSION = Method(
     Callers.OWNER,
     errors=(SessionNotFound,),
     check=check_revoke_session_request,
+    limits=(WRITE_LIMIT,),
 )
 
 
@@ -265,7 +279,7 @@ class AuthService(Service):
     async def sign_in(self, request: auth_pb2.SignInRequest, ctx: Context) -> auth_pb2.SignInResponse:
         """Signs in by user name or phone number, and password.
 
-        Anyone may call. Raises WrongCredentials, AccountSuspended, RateLimited.
+        Anyone may call. Raises WrongCredentials, AccountSuspended.
         """
 
     @abc.abstractmethod
@@ -344,7 +358,7 @@ class AuthClient(Client):
     ) -> Call[auth_pb2.SignInResponse]:
         """Signs in by user name or phone number, and password.
 
-        Raises WrongCredentials, AccountSuspended, RateLimited.
+        Raises WrongCredentials, AccountSuspended.
 
         A `key` makes it safe to repeat: the server runs the calls of one key once.
         """
@@ -431,7 +445,7 @@ class SyncAuthClient(SyncClient):
     ) -> auth_pb2.SignInResponse:
         """Signs in by user name or phone number, and password.
 
-        Raises WrongCredentials, AccountSuspended, RateLimited.
+        Raises WrongCredentials, AccountSuspended.
 
         A `key` makes it safe to repeat: the server runs the calls of one key once.
         """

@@ -7,27 +7,6 @@ from generated.proto.sun.v1 import enums_pb2, errors_pb2
 from runtime.rpc.errors import Code, DeclaredError
 
 
-class RateLimited(DeclaredError):
-    """Too many calls of one kind from this caller, number, address or device.
-
-    Code resource_exhausted: too many tries: come back in {retry_after_ms} ms
-    """
-
-    declared_code = Code.RESOURCE_EXHAUSTED
-    declared_message = "too many tries: come back in {retry_after_ms} ms"
-    type_name = "sun.v1.RateLimited"
-    detail_type = errors_pb2.RateLimited
-
-    detail: errors_pb2.RateLimited
-
-    def __init__(
-        self,
-        *,
-        retry_after_ms: int = 0,
-    ) -> None:
-        super().__init__(errors_pb2.RateLimited(retry_after_ms=retry_after_ms))
-
-
 class PhoneInvalid(DeclaredError):
     """The text is no phone number that can be called.
 

@@ -7,6 +7,7 @@ import abc
 from typing import Any, ClassVar
 
 from generated.proto.sun.v1 import general_pb2
+from generated.rpc.sun.v1.limits import LOOK_UP_LIMIT
 from runtime.rpc.client import Call, Client, SyncClient
 from runtime.rpc.context import Context
 from runtime.rpc.service import Callers, Method, Service, Violation
@@ -41,6 +42,7 @@ GENERAL_SERVICE_CHECK_USER_NAME = Method(
     side_effects=False,
     idempotent=True,
     check=check_check_user_name_request,
+    limits=(LOOK_UP_LIMIT,),
 )
 
 

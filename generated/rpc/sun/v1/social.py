@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from generated.proto.sun.v1 import social_pb2
 from generated.rpc.sun.v1.errors import NotPostOwner, PostNotFound, ProfilePrivate, UserNotFound
+from generated.rpc.sun.v1.limits import POST_LIMIT, READ_LIMIT, WRITE_LIMIT
 from runtime.rpc.client import Call, Client, SyncClient
 from runtime.rpc.context import Context
 from runtime.rpc.service import Callers, Method, Service, Violation
@@ -23,7 +24,7 @@ def check_add_post_request(message: social_pb2.AddPostRequest, path: str = "") -
         found.append(Violation(f"{path}text", "min_len", "must have at least 1 character"))
     if len(message.text) > 2000:
         found.append(Violation(f"{path}text", "max_len", "must have at most 2000 characters"))
-    if not _TEXT.search(message.text):
+    if len(message.text) <= 2000 and not _TEXT.search(message.text):
         found.append(Violation(f"{path}text", "pattern", r"must match \S"))
     if len(message.via) > 64:
         found.append(Violation(f"{path}via", "max_len", "must have at most 64 characters"))
@@ -39,7 +40,7 @@ def check_edit_post_request(message: social_pb2.EditPostRequest, path: str = "")
         found.append(Violation(f"{path}text", "min_len", "must have at least 1 character"))
     if len(message.text) > 2000:
         found.append(Violation(f"{path}text", "max_len", "must have at most 2000 characters"))
-    if not _TEXT.search(message.text):
+    if len(message.text) <= 2000 and not _TEXT.search(message.text):
         found.append(Violation(f"{path}text", "pattern", r"must match \S"))
     return found
 
@@ -105,6 +106,7 @@ SOCIAL_SERVICE_ADD_POST = Method(
     social_pb2.AddPostResponse,
     Callers.USER,
     check=check_add_post_request,
+    limits=(POST_LIMIT,),
 )
 
 SOCIAL_SERVICE_EDIT_POST = Method(
@@ -116,6 +118,7 @@ SOCIAL_SERVICE_EDIT_POST = Method(
     errors=(PostNotFound, NotPostOwner),
     idempotent=True,
     check=check_edit_post_request,
+    limits=(WRITE_LIMIT,),
 )
 
 SOCIAL_SERVICE_DELETE_POST = Method(
@@ -126,6 +129,7 @@ SOCIAL_SERVICE_DELETE_POST = Method(
     Callers.OWNER,
     errors=(PostNotFound, NotPostOwner),
     check=check_delete_post_request,
+    limits=(WRITE_LIMIT,),
 )
 
 SOCIAL_SERVICE_ARCHIVE_POST = Method(
@@ -137,6 +141,7 @@ SOCIAL_SERVICE_ARCHIVE_POST = Method(
     errors=(PostNotFound, NotPostOwner),
     idempotent=True,
     check=check_archive_post_request,
+    limits=(WRITE_LIMIT,),
 )
 
 SOCIAL_SERVICE_GET_POST = Method(
@@ -149,6 +154,7 @@ SOCIAL_SERVICE_GET_POST = Method(
     side_effects=False,
     idempotent=True,
     check=check_get_post_request,
+    limits=(READ_LIMIT,),
 )
 
 SOCIAL_SERVICE_LIST_USER_POSTS = Method(
@@ -161,6 +167,7 @@ SOCIAL_SERVICE_LIST_USER_POSTS = Method(
     side_effects=False,
     idempotent=True,
     check=check_list_user_posts_request,
+    limits=(READ_LIMIT,),
 )
 
 SOCIAL_SERVICE_LIST_NEWEST_POSTS = Method(
@@ -172,6 +179,7 @@ SOCIAL_SERVICE_LIST_NEWEST_POSTS = Method(
     side_effects=False,
     idempotent=True,
     check=check_list_newest_posts_request,
+    limits=(READ_LIMIT,),
 )
 
 

@@ -7,7 +7,8 @@ import abc
 from typing import Any, ClassVar
 
 from generated.proto.sun.v1 import user_pb2
-from generated.rpc.sun.v1.errors import RateLimited, UserNameInvalid, UserNameTaken, UserNotFound, WrongPassword
+from generated.rpc.sun.v1.errors import UserNameInvalid, UserNameTaken, UserNotFound, WrongPassword
+from generated.rpc.sun.v1.limits import CHANGE_PASSWORD_LIMIT, LOOK_UP_LIMIT, READ_LIMIT, USER_NAME_LIMIT, WRITE_LIMIT
 from runtime.rpc.client import Call, Client, SyncClient
 from runtime.rpc.context import Context
 from runtime.rpc.service import Callers, Method, Service, Violation
@@ -119,6 +120,7 @@ USER_SERVICE_GET_PROFILE = Method(
     side_effects=False,
     idempotent=True,
     check=check_get_profile_request,
+    limits=(LOOK_UP_LIMIT,),
 )
 
 USER_SERVICE_GET_OWN_PROFILE = Method(
@@ -129,6 +131,7 @@ USER_SERVICE_GET_OWN_PROFILE = Method(
     Callers.USER,
     side_effects=False,
     idempotent=True,
+    limits=(READ_LIMIT,),
 )
 
 USER_SERVICE_UPDATE_PROFILE = Method(
@@ -139,6 +142,7 @@ USER_SERVICE_UPDATE_PROFILE = Method(
     Callers.USER,
     idempotent=True,
     check=check_update_profile_request,
+    limits=(WRITE_LIMIT,),
 )
 
 USER_SERVICE_UPDATE_USER_NAME = Method(
@@ -150,6 +154,7 @@ USER_SERVICE_UPDATE_USER_NAME = Method(
     errors=(UserNameTaken, UserNameInvalid),
     idempotent=True,
     check=check_update_user_name_request,
+    limits=(USER_NAME_LIMIT,),
 )
 
 USER_SERVICE_CHANGE_PRIVACY = Method(
@@ -160,6 +165,7 @@ USER_SERVICE_CHANGE_PRIVACY = Method(
     Callers.USER,
     idempotent=True,
     check=check_change_privacy_request,
+    limits=(WRITE_LIMIT,),
 )
 
 USER_SERVICE_CHANGE_PASSWORD = Method(
@@ -168,8 +174,9 @@ USER_SERVICE_CHANGE_PASSWORD = Method(
     user_pb2.ChangePasswordRequest,
     user_pb2.ChangePasswordResponse,
     Callers.USER,
-    errors=(WrongPassword, RateLimited),
+    errors=(WrongPassword,),
     check=check_change_password_request,
+    limits=(CHANGE_PASSWORD_LIMIT,),
 )
 
 
@@ -235,7 +242,7 @@ class UserService(Service):
     ) -> user_pb2.ChangePasswordResponse:
         """Changes the caller's password and ends all their other sessions.
 
-        Every signed-in user may call. Raises WrongPassword, RateLimited.
+        Every signed-in user may call. Raises WrongPassword.
         """
 
 
@@ -285,7 +292,7 @@ class UserClient(Client):
     ) -> Call[user_pb2.ChangePasswordResponse]:
         """Changes the caller's password and ends all their other sessions.
 
-        Raises WrongPassword, RateLimited.
+        Raises WrongPassword.
 
         A `key` makes it safe to repeat: the server runs the calls of one key once.
         """
@@ -338,7 +345,7 @@ class SyncUserClient(SyncClient):
     ) -> user_pb2.ChangePasswordResponse:
         """Changes the caller's password and ends all their other sessions.
 
-        Raises WrongPassword, RateLimited.
+        Raises WrongPassword.
 
         A `key` makes it safe to repeat: the server runs the calls of one key once.
         """

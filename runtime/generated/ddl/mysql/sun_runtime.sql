@@ -55,6 +55,14 @@ CREATE TABLE IF NOT EXISTS `consumer_offset` (
   KEY `consumer_offset_by_shard` (`shard`, `next_offset`)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin COMMENT='How far a consumer group has come in a shard, moved in the transaction of the effect, so that each event takes effect once.';
 
+CREATE TABLE IF NOT EXISTS `token_bucket` (
+  `limit_name` VARCHAR(64) NOT NULL COMMENT 'As the schema declares it.',
+  `bucket` BINARY(16) NOT NULL COMMENT 'BLAKE2b of whose it is: addresses and telephone numbers stand nowhere.',
+  `full_us` BIGINT NOT NULL COMMENT 'When the bucket is full again, in microseconds since 1970; a row whose time has come is as good as none.',
+  PRIMARY KEY (`limit_name`, `bucket`),
+  KEY `token_bucket_by_full` (`full_us`)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin COMMENT='Tokens of rate limits, where processes share them.';
+
 CREATE TABLE IF NOT EXISTS `push_counter` (
   `user_id` BIGINT NOT NULL,
   `epoch` BIGINT NOT NULL DEFAULT 1 COMMENT 'Changes when the counting starts over: a client of another epoch must reload.',

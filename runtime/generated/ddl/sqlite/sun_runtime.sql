@@ -73,6 +73,17 @@ CREATE TABLE IF NOT EXISTS "sun_runtime.consumer_offset" (
 
 CREATE INDEX IF NOT EXISTS "sun_runtime.consumer_offset.consumer_offset_by_shard" ON "sun_runtime.consumer_offset" ("shard", "next_offset");
 
+CREATE TABLE IF NOT EXISTS "sun_runtime.token_bucket" (
+  "limit_name" TEXT NOT NULL,
+  "bucket" BLOB NOT NULL,
+  "full_us" INTEGER NOT NULL,
+  PRIMARY KEY ("limit_name", "bucket"),
+  CONSTRAINT "type.limit_name" CHECK (length("limit_name") <= 64),
+  CONSTRAINT "type.bucket" CHECK (length("bucket") <= 16)
+) STRICT;
+
+CREATE INDEX IF NOT EXISTS "sun_runtime.token_bucket.token_bucket_by_full" ON "sun_runtime.token_bucket" ("full_us");
+
 CREATE TABLE IF NOT EXISTS "sun_runtime.push_counter" (
   "user_id" INTEGER NOT NULL,
   "epoch" INTEGER NOT NULL DEFAULT 1,

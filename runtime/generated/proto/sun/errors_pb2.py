@@ -11,16 +11,23 @@ DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
     b'\n\x10sun/errors.proto\x12\x03sun\x1a\x11sun/options.proto"^\n\nBadRequest\x12.\n\nviolations\x18\x01'
     b" \x03(\x0b2\x0e.sun.ViolationR\nviolations: \xe2\x92\x19\x1c\x08\x03\x12\x18the request is not valid"
     b'"O\n\tViolation\x12\x14\n\x05field\x18\x01 \x01(\tR\x05field\x12\x12\n\x04rule\x18\x02 \x01(\tR\x04r'
-    b"ule\x12\x18\n\x07message\x18\x03 \x01(\tR\x07messageb\x06proto3"
+    b'ule\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message"\x83\x01\n\x0bRateLimited\x12\x14\n\x05limit\x18'
+    b"\x01 \x01(\tR\x05limit\x12$\n\x0eretry_after_ms\x18\x02 \x01(\x03R\x0cretryAfterMs:8\xe2\x92\x194\x08"
+    b'\x08\x120too many calls: come back in {retry_after_ms} ms"Y\n\nOverloaded\x12$\n\x0eretry_after_ms\x18'
+    b"\x01 \x01(\rR\x0cretryAfterMs:%\xe2\x92\x19!\x08\x0e\x12\x1dthe server is busy; try againb\x06proto3"
 )
 
 BadRequest = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["BadRequest"])
 Violation = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["Violation"])
+RateLimited = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["RateLimited"])
+Overloaded = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["Overloaded"])
 
 # pickle asks the symbol database for classes; people and tools ask for their module.
 for _class in (
     BadRequest,
     Violation,
+    RateLimited,
+    Overloaded,
 ):
     _class.__module__ = __name__
     _class.__qualname__ = _class.DESCRIPTOR.full_name.removeprefix("sun.")

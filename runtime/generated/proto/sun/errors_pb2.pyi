@@ -50,3 +50,38 @@ class Violation(_message.Message):
     def HasField(self, field_name: _Never) -> bool: ...
     def ClearField(self, field_name: _Literal["field", "rule", "message"]) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@_final
+class RateLimited(_message.Message):
+    """A bucket of this limit is empty; nothing was done."""
+
+    LIMIT_FIELD_NUMBER: _Final = 1
+    RETRY_AFTER_MS_FIELD_NUMBER: _Final = 2
+    limit: str
+    """The limit's name in the schema."""
+    retry_after_ms: int
+    def __init__(
+        self,
+        *,
+        limit: str = ...,
+        retry_after_ms: int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: _Never) -> bool: ...
+    def ClearField(self, field_name: _Literal["limit", "retry_after_ms"]) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@_final
+class Overloaded(_message.Message):
+    """More calls come than the server can answer: this one was not begun."""
+
+    RETRY_AFTER_MS_FIELD_NUMBER: _Final = 1
+    retry_after_ms: int
+    """When to try again, in ms from now."""
+    def __init__(
+        self,
+        *,
+        retry_after_ms: int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: _Never) -> bool: ...
+    def ClearField(self, field_name: _Literal["retry_after_ms"]) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...

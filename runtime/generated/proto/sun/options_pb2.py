@@ -8,30 +8,40 @@ from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper as _EnumTypeWrapper
 
 DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n\x11sun/options.proto\x12\x03sun\x1a google/protobuf/descriptor.proto"M\n\x0bMethodRules\x12&\n\x07'
-    b"callers\x18\x01 \x01(\x0e2\x0c.sun.CallersR\x07callers\x12\x16\n\x06errors\x18\x02 \x03(\tR\x06error"
-    b's"\xd5\x02\n\nFieldRules\x12\x1a\n\x08required\x18\x01 \x01(\x08R\x08required\x12\x1c\n\x07min_len\x18'
-    b"\x02 \x01(\x04H\x00R\x06minLen\x88\x01\x01\x12\x1c\n\x07max_len\x18\x03 \x01(\x04H\x01R\x06maxLen\x88"
-    b"\x01\x01\x12\x1d\n\x07pattern\x18\x04 \x01(\tH\x02R\x07pattern\x88\x01\x01\x12\x15\n\x03gte\x18\x05 "
-    b"\x01(\x03H\x03R\x03gte\x88\x01\x01\x12\x15\n\x03lte\x18\x06 \x01(\x03H\x04R\x03lte\x88\x01\x01\x12\x0e"
-    b"\n\x02in\x18\x07 \x03(\tR\x02in\x12 \n\tmin_items\x18\x08 \x01(\x04H\x05R\x08minItems\x88\x01\x01\x12"
-    b" \n\tmax_items\x18\t \x01(\x04H\x06R\x08maxItems\x88\x01\x01B\n\n\x08_min_lenB\n\n\x08_max_lenB\n\n\x08"
-    b'_patternB\x06\n\x04_gteB\x06\n\x04_lteB\x0c\n\n_min_itemsB\x0c\n\n_max_items"E\n\nErrorRules\x12\x1d'
-    b'\n\x04code\x18\x01 \x01(\x0e2\t.sun.CodeR\x04code\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message"\x1e'
-    b"\n\nEventRules\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key*n\n\x07Callers\x12\x17\n\x13CALLERS_UNSPECIF"
-    b"IED\x10\x00\x12\x12\n\x0eCALLERS_ANYONE\x10\x01\x12\x10\n\x0cCALLERS_USER\x10\x02\x12\x11\n\rCALLERS"
-    b"_OWNER\x10\x03\x12\x11\n\rCALLERS_ADMIN\x10\x04*\x94\x03\n\x04Code\x12\x14\n\x10CODE_UNSPECIFIED\x10"
-    b"\x00\x12\x11\n\rCODE_CANCELED\x10\x01\x12\x10\n\x0cCODE_UNKNOWN\x10\x02\x12\x19\n\x15CODE_INVALID_AR"
-    b"GUMENT\x10\x03\x12\x1a\n\x16CODE_DEADLINE_EXCEEDED\x10\x04\x12\x12\n\x0eCODE_NOT_FOUND\x10\x05\x12\x17"
-    b"\n\x13CODE_ALREADY_EXISTS\x10\x06\x12\x1a\n\x16CODE_PERMISSION_DENIED\x10\x07\x12\x1b\n\x17CODE_RESO"
-    b"URCE_EXHAUSTED\x10\x08\x12\x1c\n\x18CODE_FAILED_PRECONDITION\x10\t\x12\x10\n\x0cCODE_ABORTED\x10\n\x12"
-    b"\x15\n\x11CODE_OUT_OF_RANGE\x10\x0b\x12\x16\n\x12CODE_UNIMPLEMENTED\x10\x0c\x12\x11\n\rCODE_INTERNAL"
-    b"\x10\r\x12\x14\n\x10CODE_UNAVAILABLE\x10\x0e\x12\x12\n\x0eCODE_DATA_LOSS\x10\x0f\x12\x18\n\x14CODE_U"
-    b"NAUTHENTICATED\x10\x10:J\n\x06method\x12\x1e.google.protobuf.MethodOptions\x18\xac\x92\x03 \x01(\x0b"
-    b"2\x10.sun.MethodRulesR\x06method:F\n\x05field\x12\x1d.google.protobuf.FieldOptions\x18\xac\x92\x03 \x01"
-    b"(\x0b2\x0f.sun.FieldRulesR\x05field:H\n\x05error\x12\x1f.google.protobuf.MessageOptions\x18\xac\x92\x03"
-    b" \x01(\x0b2\x0f.sun.ErrorRulesR\x05error:H\n\x05event\x12\x1f.google.protobuf.MessageOptions\x18\xad"
-    b"\x92\x03 \x01(\x0b2\x0f.sun.EventRulesR\x05eventb\x06proto3"
+    b'\n\x11sun/options.proto\x12\x03sun\x1a google/protobuf/descriptor.proto"\x81\x02\n\x0bMethodRules\x12'
+    b"&\n\x07callers\x18\x01 \x01(\x0e2\x0c.sun.CallersR\x07callers\x12\x16\n\x06errors\x18\x02 \x03(\tR\x06"
+    b"errors\x12\x16\n\x06limits\x18\x03 \x03(\tR\x06limits\x12\x1d\n\ntimeout_ms\x18\x04 \x01(\rR\ttimeou"
+    b"tMs\x12$\n\x0emax_timeout_ms\x18\x05 \x01(\rR\x0cmaxTimeoutMs\x12*\n\x11max_request_bytes\x18\x06 \x01"
+    b'(\rR\x0fmaxRequestBytes\x12)\n\x10deprecated_since\x18\x07 \x01(\tR\x0fdeprecatedSince"\x96\x01\n\nL'
+    b"imitRules\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n\x03per\x18\x02 \x03(\x0e2\x08.sun.Per"
+    b"R\x03per\x12\x16\n\x06tokens\x18\x03 \x01(\rR\x06tokens\x12\x1b\n\trefill_ms\x18\x04 \x01(\rR\x08ref"
+    b'illMs\x12#\n\x06charge\x18\x05 \x01(\x0e2\x0b.sun.ChargeR\x06charge"\xd5\x02\n\nFieldRules\x12\x1a\n'
+    b"\x08required\x18\x01 \x01(\x08R\x08required\x12\x1c\n\x07min_len\x18\x02 \x01(\x04H\x00R\x06minLen\x88"
+    b"\x01\x01\x12\x1c\n\x07max_len\x18\x03 \x01(\x04H\x01R\x06maxLen\x88\x01\x01\x12\x1d\n\x07pattern\x18"
+    b"\x04 \x01(\tH\x02R\x07pattern\x88\x01\x01\x12\x15\n\x03gte\x18\x05 \x01(\x03H\x03R\x03gte\x88\x01\x01"
+    b"\x12\x15\n\x03lte\x18\x06 \x01(\x03H\x04R\x03lte\x88\x01\x01\x12\x0e\n\x02in\x18\x07 \x03(\tR\x02in\x12"
+    b" \n\tmin_items\x18\x08 \x01(\x04H\x05R\x08minItems\x88\x01\x01\x12 \n\tmax_items\x18\t \x01(\x04H\x06"
+    b"R\x08maxItems\x88\x01\x01B\n\n\x08_min_lenB\n\n\x08_max_lenB\n\n\x08_patternB\x06\n\x04_gteB\x06\n\x04"
+    b'_lteB\x0c\n\n_min_itemsB\x0c\n\n_max_items"E\n\nErrorRules\x12\x1d\n\x04code\x18\x01 \x01(\x0e2\t.su'
+    b'n.CodeR\x04code\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message"\x1e\n\nEventRules\x12\x10\n\x03key'
+    b"\x18\x01 \x01(\tR\x03key*n\n\x07Callers\x12\x17\n\x13CALLERS_UNSPECIFIED\x10\x00\x12\x12\n\x0eCALLER"
+    b"S_ANYONE\x10\x01\x12\x10\n\x0cCALLERS_USER\x10\x02\x12\x11\n\rCALLERS_OWNER\x10\x03\x12\x11\n\rCALLE"
+    b"RS_ADMIN\x10\x04*\x94\x03\n\x04Code\x12\x14\n\x10CODE_UNSPECIFIED\x10\x00\x12\x11\n\rCODE_CANCELED\x10"
+    b"\x01\x12\x10\n\x0cCODE_UNKNOWN\x10\x02\x12\x19\n\x15CODE_INVALID_ARGUMENT\x10\x03\x12\x1a\n\x16CODE_"
+    b"DEADLINE_EXCEEDED\x10\x04\x12\x12\n\x0eCODE_NOT_FOUND\x10\x05\x12\x17\n\x13CODE_ALREADY_EXISTS\x10\x06"
+    b"\x12\x1a\n\x16CODE_PERMISSION_DENIED\x10\x07\x12\x1b\n\x17CODE_RESOURCE_EXHAUSTED\x10\x08\x12\x1c\n\x18"
+    b"CODE_FAILED_PRECONDITION\x10\t\x12\x10\n\x0cCODE_ABORTED\x10\n\x12\x15\n\x11CODE_OUT_OF_RANGE\x10\x0b"
+    b"\x12\x16\n\x12CODE_UNIMPLEMENTED\x10\x0c\x12\x11\n\rCODE_INTERNAL\x10\r\x12\x14\n\x10CODE_UNAVAILABL"
+    b"E\x10\x0e\x12\x12\n\x0eCODE_DATA_LOSS\x10\x0f\x12\x18\n\x14CODE_UNAUTHENTICATED\x10\x10*f\n\x03Per\x12"
+    b"\x13\n\x0fPER_UNSPECIFIED\x10\x00\x12\x0c\n\x08PER_USER\x10\x01\x12\x0f\n\x0bPER_ADDRESS\x10\x02\x12"
+    b"\x0e\n\nPER_DEVICE\x10\x03\x12\x0e\n\nPER_CALLER\x10\x04\x12\x0b\n\x07PER_KEY\x10\x05*K\n\x06Charge\x12"
+    b"\x16\n\x12CHARGE_UNSPECIFIED\x10\x00\x12\x13\n\x0fCHARGE_FAILURES\x10\x01\x12\x14\n\x10CHARGE_SUCCES"
+    b"SES\x10\x02:E\n\x05limit\x12\x1c.google.protobuf.FileOptions\x18\xac\x92\x03 \x03(\x0b2\x0f.sun.Limi"
+    b"tRulesR\x05limit:J\n\x06method\x12\x1e.google.protobuf.MethodOptions\x18\xac\x92\x03 \x01(\x0b2\x10."
+    b"sun.MethodRulesR\x06method:F\n\x05field\x12\x1d.google.protobuf.FieldOptions\x18\xac\x92\x03 \x01(\x0b"
+    b"2\x0f.sun.FieldRulesR\x05field:H\n\x05error\x12\x1f.google.protobuf.MessageOptions\x18\xac\x92\x03 \x01"
+    b"(\x0b2\x0f.sun.ErrorRulesR\x05error:H\n\x05event\x12\x1f.google.protobuf.MessageOptions\x18\xad\x92\x03"
+    b" \x01(\x0b2\x0f.sun.EventRulesR\x05eventb\x06proto3"
 )
 
 Callers = _EnumTypeWrapper(DESCRIPTOR.enum_types_by_name["Callers"])
@@ -60,11 +70,27 @@ CODE_UNAVAILABLE = 14
 CODE_DATA_LOSS = 15
 CODE_UNAUTHENTICATED = 16
 
+Per = _EnumTypeWrapper(DESCRIPTOR.enum_types_by_name["Per"])
+PER_UNSPECIFIED = 0
+PER_USER = 1
+PER_ADDRESS = 2
+PER_DEVICE = 3
+PER_CALLER = 4
+PER_KEY = 5
+
+Charge = _EnumTypeWrapper(DESCRIPTOR.enum_types_by_name["Charge"])
+CHARGE_UNSPECIFIED = 0
+CHARGE_FAILURES = 1
+CHARGE_SUCCESSES = 2
+
 MethodRules = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["MethodRules"])
+LimitRules = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["LimitRules"])
 FieldRules = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["FieldRules"])
 ErrorRules = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["ErrorRules"])
 EventRules = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["EventRules"])
 
+limit = DESCRIPTOR.extensions_by_name["limit"]
+LIMIT_FIELD_NUMBER = 51500
 method = DESCRIPTOR.extensions_by_name["method"]
 METHOD_FIELD_NUMBER = 51500
 field = DESCRIPTOR.extensions_by_name["field"]
@@ -77,6 +103,7 @@ EVENT_FIELD_NUMBER = 51501
 # pickle asks the symbol database for classes; people and tools ask for their module.
 for _class in (
     MethodRules,
+    LimitRules,
     FieldRules,
     ErrorRules,
     EventRules,

@@ -102,22 +102,143 @@ CODE_UNAVAILABLE: Code
 CODE_DATA_LOSS: Code
 CODE_UNAUTHENTICATED: Code
 
+class Per(int, metaclass=_EnumTypeWrapper):
+    """Whose calls share a bucket of tokens. Several together stand for their combination: one bucket for each."""
+
+    PER_UNSPECIFIED: _ClassVar[Per]
+    """Not declared: refused by the generator."""
+    PER_USER: _ClassVar[Per]
+    """The signed-in user; not for methods that anyone may call."""
+    PER_ADDRESS: _ClassVar[Per]
+    """The network address: of IPv4 the address, of IPv6 its /64, which is what one subscriber has."""
+    PER_DEVICE: _ClassVar[Per]
+    """The device, as the client names it, which proves nothing; the address of one that names none."""
+    PER_CALLER: _ClassVar[Per]
+    """The signed-in user, or the address of somebody anonymous."""
+    PER_KEY: _ClassVar[Per]
+    """What the handler names: `await ctx.draw("sign_in_login", login)`."""
+    def __init__(self, value: _Never) -> None: ...
+    @staticmethod
+    def ValueType(number: int) -> Per: ...
+    @classmethod
+    def Name(cls, number: int) -> str: ...
+    @classmethod
+    def Value(cls, name: str) -> Per: ...
+    @classmethod
+    def keys(cls) -> list[str]: ...
+    @classmethod
+    def values(cls) -> list[Per]: ...
+    @classmethod
+    def items(cls) -> list[tuple[str, Per]]: ...
+
+PER_UNSPECIFIED: Per
+PER_USER: Per
+PER_ADDRESS: Per
+PER_DEVICE: Per
+PER_CALLER: Per
+PER_KEY: Per
+
+class Charge(int, metaclass=_EnumTypeWrapper):
+    """Which calls cost a token. It is taken before the handler runs, so that many calls at once are no more than their
+    tokens, and given back when the call turns out not to cost one.
+    """
+
+    CHARGE_UNSPECIFIED: _ClassVar[Charge]
+    """Every call."""
+    CHARGE_FAILURES: _ClassVar[Charge]
+    """Calls that did not succeed, such as wrong passwords."""
+    CHARGE_SUCCESSES: _ClassVar[Charge]
+    """Calls that were not refused with an error: one that ended in the middle may have had its effect, and costs."""
+    def __init__(self, value: _Never) -> None: ...
+    @staticmethod
+    def ValueType(number: int) -> Charge: ...
+    @classmethod
+    def Name(cls, number: int) -> str: ...
+    @classmethod
+    def Value(cls, name: str) -> Charge: ...
+    @classmethod
+    def keys(cls) -> list[str]: ...
+    @classmethod
+    def values(cls) -> list[Charge]: ...
+    @classmethod
+    def items(cls) -> list[tuple[str, Charge]]: ...
+
+CHARGE_UNSPECIFIED: Charge
+CHARGE_FAILURES: Charge
+CHARGE_SUCCESSES: Charge
+
 @_final
 class MethodRules(_message.Message):
     CALLERS_FIELD_NUMBER: _Final = 1
     ERRORS_FIELD_NUMBER: _Final = 2
+    LIMITS_FIELD_NUMBER: _Final = 3
+    TIMEOUT_MS_FIELD_NUMBER: _Final = 4
+    MAX_TIMEOUT_MS_FIELD_NUMBER: _Final = 5
+    MAX_REQUEST_BYTES_FIELD_NUMBER: _Final = 6
+    DEPRECATED_SINCE_FIELD_NUMBER: _Final = 7
     callers: Callers
+    timeout_ms: int
+    """The time limit of a call whose client sets none, and the longest that a client may ask for, in milliseconds. The
+    server's own limits hold besides: these make them shorter, never longer.
+    """
+    max_timeout_ms: int
+    max_request_bytes: int
+    """The largest request, in bytes of its encoding after inflation; the server's own limit holds besides."""
+    deprecated_since: str
+    """Since when a method with `option deprecated = true` is deprecated, or will be: "2026-11-30"."""
     @property
     def errors(self) -> _containers.RepeatedScalarFieldContainer[str]:
         """Full names of the error messages that this method may raise."""
+    @property
+    def limits(self) -> _containers.RepeatedScalarFieldContainer[str]:
+        """Names of the limits that each call draws a token from; see LimitRules."""
     def __init__(
         self,
         *,
         callers: Callers = ...,
         errors: _Iterable[str] | None = ...,
+        limits: _Iterable[str] | None = ...,
+        timeout_ms: int = ...,
+        max_timeout_ms: int = ...,
+        max_request_bytes: int = ...,
+        deprecated_since: str = ...,
     ) -> None: ...
     def HasField(self, field_name: _Never) -> bool: ...
-    def ClearField(self, field_name: _Literal["callers", "errors"]) -> None: ...
+    def ClearField(
+        self,
+        field_name: _Literal[
+            "callers", "errors", "limits", "timeout_ms", "max_timeout_ms", "max_request_bytes", "deprecated_since"
+        ],
+    ) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@_final
+class LimitRules(_message.Message):
+    """A rate limit: buckets of `tokens`, each of which fills from empty to full, evenly, in `refill_ms` milliseconds."""
+
+    NAME_FIELD_NUMBER: _Final = 1
+    PER_FIELD_NUMBER: _Final = 2
+    TOKENS_FIELD_NUMBER: _Final = 3
+    REFILL_MS_FIELD_NUMBER: _Final = 4
+    CHARGE_FIELD_NUMBER: _Final = 5
+    name: str
+    """Lower case with underscores, unique in the schema; methods, configuration and metrics use it."""
+    tokens: int
+    refill_ms: int
+    charge: Charge
+    @property
+    def per(self) -> _containers.RepeatedScalarFieldContainer[Per]: ...
+    def __init__(
+        self,
+        *,
+        name: str = ...,
+        per: _Iterable[Per] | None = ...,
+        tokens: int = ...,
+        refill_ms: int = ...,
+        charge: Charge = ...,
+    ) -> None: ...
+    def HasField(self, field_name: _Never) -> bool: ...
+    def ClearField(self, field_name: _Literal["name", "per", "tokens", "refill_ms", "charge"]) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @_final
@@ -198,10 +319,12 @@ class EventRules(_message.Message):
     def ClearField(self, field_name: _Literal["key"]) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+LIMIT_FIELD_NUMBER: _Final = 51500
 METHOD_FIELD_NUMBER: _Final = 51500
 FIELD_FIELD_NUMBER: _Final = 51500
 ERROR_FIELD_NUMBER: _Final = 51500
 EVENT_FIELD_NUMBER: _Final = 51501
+limit: _Extension[_descriptor_pb2.FileOptions, _containers.RepeatedCompositeFieldContainer[LimitRules]]
 method: _Extension[_descriptor_pb2.MethodOptions, MethodRules]
 field: _Extension[_descriptor_pb2.FieldOptions, FieldRules]
 error: _Extension[_descriptor_pb2.MessageOptions, ErrorRules]

@@ -28,3 +28,46 @@ class BadRequest(DeclaredError):
         violations: Iterable[errors_pb2.Violation] = (),
     ) -> None:
         super().__init__(errors_pb2.BadRequest(violations=violations))
+
+
+class RateLimited(DeclaredError):
+    """A bucket of this limit is empty; nothing was done.
+
+    Code resource_exhausted: too many calls: come back in {retry_after_ms} ms
+    """
+
+    declared_code = Code.RESOURCE_EXHAUSTED
+    declared_message = "too many calls: come back in {retry_after_ms} ms"
+    type_name = "sun.RateLimited"
+    detail_type = errors_pb2.RateLimited
+
+    detail: errors_pb2.RateLimited
+
+    def __init__(
+        self,
+        *,
+        limit: str = "",
+        retry_after_ms: int = 0,
+    ) -> None:
+        super().__init__(errors_pb2.RateLimited(limit=limit, retry_after_ms=retry_after_ms))
+
+
+class Overloaded(DeclaredError):
+    """More calls come than the server can answer: this one was not begun.
+
+    Code unavailable: the server is busy; try again
+    """
+
+    declared_code = Code.UNAVAILABLE
+    declared_message = "the server is busy; try again"
+    type_name = "sun.Overloaded"
+    detail_type = errors_pb2.Overloaded
+
+    detail: errors_pb2.Overloaded
+
+    def __init__(
+        self,
+        *,
+        retry_after_ms: int = 0,
+    ) -> None:
+        super().__init__(errors_pb2.Overloaded(retry_after_ms=retry_after_ms))

@@ -23,6 +23,9 @@ if t.TYPE_CHECKING:
     from runtime.generated.sql.sun_runtime.consumer_offset import ConsumerOffset as ConsumerOffset
     from runtime.generated.sql.sun_runtime.consumer_offset import ConsumerOffsetDao as ConsumerOffsetDao
     from runtime.generated.sql.sun_runtime.consumer_offset import ConsumerOffsetUpdate as ConsumerOffsetUpdate
+    from runtime.generated.sql.sun_runtime.token_bucket import TokenBucket as TokenBucket
+    from runtime.generated.sql.sun_runtime.token_bucket import TokenBucketDao as TokenBucketDao
+    from runtime.generated.sql.sun_runtime.token_bucket import TokenBucketUpdate as TokenBucketUpdate
     from runtime.generated.sql.sun_runtime.push_counter import PushCounter as PushCounter
     from runtime.generated.sql.sun_runtime.push_counter import PushCounterDao as PushCounterDao
     from runtime.generated.sql.sun_runtime.push_counter import PushCounterUpdate as PushCounterUpdate
@@ -51,6 +54,9 @@ __getattr__ = lazy.exports(
         "ConsumerOffset": "consumer_offset",
         "ConsumerOffsetDao": "consumer_offset",
         "ConsumerOffsetUpdate": "consumer_offset",
+        "TokenBucket": "token_bucket",
+        "TokenBucketDao": "token_bucket",
+        "TokenBucketUpdate": "token_bucket",
         "PushCounter": "push_counter",
         "PushCounterDao": "push_counter",
         "PushCounterUpdate": "push_counter",

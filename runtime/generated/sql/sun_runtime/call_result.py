@@ -76,7 +76,7 @@ class CallResultDao(sql.Dao[CallResult]):
     user_id: sql.Column[CallResult, int] = sql.Column("user_id", types.Int(64))
     call_key: sql.Column[CallResult, str] = sql.Column("call_key", types.Text(64))
     method: sql.Column[CallResult, str] = sql.Column("method", types.Text(255))
-    digest: sql.Column[CallResult, bytes] = sql.Column("digest", types.Bytes(16))
+    digest: sql.Column[CallResult, bytes] = sql.Column("digest", types.Bytes(16, fixed=True))
     state: sql.Column[CallResult, int] = sql.Column("state", types.Int(8))
     expires_ms: sql.Column[CallResult, int] = sql.Column("expires_ms", types.Int(64))
     created_ms: sql.Column[CallResult, int] = sql.Column("created_ms", types.Int(64))

@@ -6,7 +6,7 @@ CREATE TABLE IF NOT EXISTS "shop.item" (
   "colour" INTEGER NOT NULL,
   "name" TEXT NOT NULL,
   "stock" INTEGER NOT NULL DEFAULT 0,
-  "price" TEXT NOT NULL,
+  "price" TEXT COLLATE sun_decimal NOT NULL,
   "note" TEXT,
   "tags" TEXT NOT NULL,
   "days" TEXT,

@@ -82,11 +82,11 @@ class ItemDao(sql.Dao[Item]):
     name: sql.Column[Item, str] = sql.Column("name", types.Text(40))
     price: sql.Column[Item, decimal.Decimal] = sql.Column("price", types.Decimal(10, 2))
     tags: sql.Column[Item, frozenset[str]] = sql.Column("tags", types.Choices(("new", "sale")))
-    made: sql.Column[Item, datetime.datetime] = sql.Column("made", types.Timestamp())
+    made: sql.Column[Item, datetime.datetime] = sql.Column("made", types.Timestamp(6))
     stock: sql.Column[Item, int] = sql.Column("stock", types.Int(64))
     note: sql.NullableColumn[Item, str] = sql.NullableColumn("note", types.Text(max_bytes=65535))
     days: sql.NullableColumn[Item, frozenset[str]] = sql.NullableColumn("days", types.Choices(("mon", "tue")))
-    opened: sql.NullableColumn[Item, datetime.timedelta] = sql.NullableColumn("opened", types.Time())
+    opened: sql.NullableColumn[Item, datetime.timedelta] = sql.NullableColumn("opened", types.Time(6))
     fresh: sql.NullableColumn[Item, int] = sql.NullableColumn("fresh", types.Int(32))
 
     table = sql.Table(

@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS "shop.booking" (
   "booking_id" INTEGER NOT NULL,
   "seats" INTEGER NOT NULL,
   "kind" TEXT NOT NULL,
-  "price" TEXT NOT NULL,
+  "price" TEXT COLLATE sun_decimal NOT NULL,
   "code" TEXT NOT NULL,
   "opens" TEXT NOT NULL,
   "closes" TEXT DEFAULT NULL,

@@ -69,11 +69,11 @@ class AccountDao(sql.Dao[Account]):
     email: sql.Column[Account, str] = sql.Column("email", types.Text(100))
     name: sql.Column[Account, str] = sql.Column("name", types.Text(50))
     tenant_id: sql.Column[Account, int] = sql.Column("tenant_id", types.Int(32))
-    made_at: sql.Column[Account, datetime.datetime] = sql.Column("made_at", types.DateTime())
+    made_at: sql.Column[Account, datetime.datetime] = sql.Column("made_at", types.DateTime(0))
     value: sql.Column[Account, int] = sql.Column("value", types.Int(32))
     about: sql.NullableColumn[Account, str] = sql.NullableColumn("about", types.Text(max_bytes=65535))
     extra: sql.NullableColumn[Account, t.Any] = sql.NullableColumn("extra", types.Json())
-    left_at: sql.NullableColumn[Account, datetime.datetime] = sql.NullableColumn("left_at", types.DateTime())
+    left_at: sql.NullableColumn[Account, datetime.datetime] = sql.NullableColumn("left_at", types.DateTime(0))
     _by_email__1: sql.NullableColumn[Account, str] = sql.NullableColumn(
         "account_by_email#1", types.Text(100), writable=False
     )

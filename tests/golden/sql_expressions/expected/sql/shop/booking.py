@@ -69,9 +69,9 @@ class BookingDao(sql.Dao[Booking]):
     kind: sql.Column[Booking, t.Literal["day", "night"]] = sql.Column("kind", types.Choice(("day", "night")))
     price: sql.Column[Booking, decimal.Decimal] = sql.Column("price", types.Decimal(10, 2))
     code: sql.Column[Booking, str] = sql.Column("code", types.Text(20))
-    opens: sql.Column[Booking, datetime.datetime] = sql.Column("opens", types.DateTime())
-    closes: sql.NullableColumn[Booking, datetime.datetime] = sql.NullableColumn("closes", types.DateTime())
-    lasts: sql.NullableColumn[Booking, datetime.timedelta] = sql.NullableColumn("lasts", types.Time())
+    opens: sql.Column[Booking, datetime.datetime] = sql.Column("opens", types.DateTime(0))
+    closes: sql.NullableColumn[Booking, datetime.datetime] = sql.NullableColumn("closes", types.DateTime(0))
+    lasts: sql.NullableColumn[Booking, datetime.timedelta] = sql.NullableColumn("lasts", types.Time(0))
 
     table = sql.Table(
         "shop",

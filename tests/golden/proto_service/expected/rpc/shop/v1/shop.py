@@ -8,6 +8,8 @@ import re
 from collections.abc import AsyncIterator, Generator
 from typing import Any, ClassVar
 
+from typing_extensions import deprecated
+
 from generated.proto.shop.v1 import shop_pb2
 from runtime.rpc.client import Call, Client, Stream, SyncClient
 from runtime.rpc.context import Context
@@ -32,6 +34,9 @@ class ItemNotFound(DeclaredError):
     ) -> None:
         super().__init__(shop_pb2.ItemNotFound(item_id=item_id))
 
+
+# Below what this file declares: files may name each other's errors and limits.
+from generated.rpc.shop.v1.limits import WRITE_LIMIT, WRONG_COUPON_LIMIT  # noqa: E402
 
 _NOTE = re.compile('^[^"\\\\]*\\Z')
 
@@ -69,7 +74,7 @@ def check_buy_request_line(message: shop_pb2.BuyRequest.Line, path: str = "") ->
         found.append(Violation(f"{path}count", "lte", "must be at most 99"))
     if len(message.note) > 80:
         found.append(Violation(f"{path}note", "max_len", "must have at most 80 characters"))
-    if not _NOTE.search(message.note):
+    if len(message.note) <= 80 and not _NOTE.search(message.note):
         found.append(Violation(f"{path}note", "pattern", 'must match ^[^"\\\\]*$'))
     return found
 
@@ -101,6 +106,21 @@ SHOP_SERVICE_BUY = Method(
     shop_pb2.BuyResponse,
     Callers.USER,
     check=check_buy_request,
+    limits=(WRITE_LIMIT, WRONG_COUPON_LIMIT),
+    timeout_ms=2_000,
+    max_timeout_ms=10_000,
+    max_request_bytes=65_536,
+)
+
+SHOP_SERVICE_FIND_ITEM = Method(
+    "shop.v1.ShopService/FindItem",
+    "find_item",
+    shop_pb2.GetItemRequest,
+    shop_pb2.GetItemResponse,
+    Callers.ANYONE,
+    check=check_get_item_request,
+    deprecated=True,
+    deprecated_since_s=1_795_996_800,
 )
 
 SHOP_SERVICE_WATCH_ITEM = Method(
@@ -119,7 +139,12 @@ class ShopService(Service):
     """Sells items."""
 
     service_name: ClassVar[str] = "shop.v1.ShopService"
-    methods: ClassVar[tuple[Method[Any, Any], ...]] = (SHOP_SERVICE_GET_ITEM, SHOP_SERVICE_BUY, SHOP_SERVICE_WATCH_ITEM)
+    methods: ClassVar[tuple[Method[Any, Any], ...]] = (
+        SHOP_SERVICE_GET_ITEM,
+        SHOP_SERVICE_BUY,
+        SHOP_SERVICE_FIND_ITEM,
+        SHOP_SERVICE_WATCH_ITEM,
+    )
 
     @abc.abstractmethod
     async def get_item(self, request: shop_pb2.GetItemRequest, ctx: Context) -> shop_pb2.GetItemResponse:
@@ -133,6 +158,15 @@ class ShopService(Service):
         """Buys some.
 
         Every signed-in user may call.
+        """
+
+    @abc.abstractmethod
+    async def find_item(self, request: shop_pb2.GetItemRequest, ctx: Context) -> shop_pb2.GetItemResponse:
+        """Finds one item, as it was done before.
+
+        Deprecated since 2026-11-30.
+
+        Anyone may call.
         """
 
     @abc.abstractmethod
@@ -168,6 +202,18 @@ class ShopClient(Client):
         """
         return Call(self._transport, SHOP_SERVICE_BUY, request, timeout_ms, key)
 
+    @deprecated("shop.v1.ShopService/FindItem is deprecated since 2026-11-30")
+    def find_item(
+        self, request: shop_pb2.GetItemRequest, *, timeout_ms: int | None = None, key: str = ""
+    ) -> Call[shop_pb2.GetItemResponse]:
+        """Finds one item, as it was done before.
+
+        Deprecated since 2026-11-30.
+
+        A `key` makes it safe to repeat: the server runs the calls of one key once.
+        """
+        return Call(self._transport, SHOP_SERVICE_FIND_ITEM, request, timeout_ms, key)
+
     def watch_item(
         self, request: shop_pb2.WatchItemRequest, *, timeout_ms: int | None = None
     ) -> Stream[shop_pb2.WatchItemResponse]:
@@ -198,6 +244,18 @@ class SyncShopClient(SyncClient):
         A `key` makes it safe to repeat: the server runs the calls of one key once.
         """
         return self._transport.call(SHOP_SERVICE_BUY, request, timeout_ms, key)
+
+    @deprecated("shop.v1.ShopService/FindItem is deprecated since 2026-11-30")
+    def find_item(
+        self, request: shop_pb2.GetItemRequest, *, timeout_ms: int | None = None, key: str = ""
+    ) -> shop_pb2.GetItemResponse:
+        """Finds one item, as it was done before.
+
+        Deprecated since 2026-11-30.
+
+        A `key` makes it safe to repeat: the server runs the calls of one key once.
+        """
+        return self._transport.call(SHOP_SERVICE_FIND_ITEM, request, timeout_ms, key)
 
     def watch_item(
         self, request: shop_pb2.WatchItemRequest, *, timeout_ms: int | None = None
