@@ -51,32 +51,32 @@ def cli(context: click.Context, project: Path, debug: bool) -> None:
 @click.option("--check", is_flag=True, help="Write nothing; print how files differ from the schema, exit 1 if any.")
 @click.option("--watch", is_flag=True, help="Stay, and generate again after each change of the schema.")
 @click.option("--force", is_flag=True, help="Overwrite generated files that were edited by hand.")
+@click.option("--client", "language", type=click.Choice(["python"]), help="Write a package of clients instead.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="The package's folder.")
+@click.option("--name", help="What programs import; the schema's package and _client by default.")
+@click.option("--release", default="0.1.0", show_default=True, help="The package's version.")
 @click.option(
     "--allow-breaking",
     multiple=True,
     metavar="NAME",
     help="Let this message, field, enum, method, service or package break its clients; `all` for everything.",
 )
-@click.option("--client", "language", type=click.Choice(["python"]), help="Write a package of clients instead.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="The package's folder.")
-@click.option("--name", help="What programs import; the schema's package and _client by default.")
-@click.option("--release", default="0.1.0", show_default=True, help="The package's version.")
 @click.pass_obj
 def generate(
     project: Path,
     check: bool,
     watch: bool,
     force: bool,
-    allow_breaking: tuple[str, ...],
     language: str | None,
     out: Path | None,
     name: str | None,
     release: str,
+    allow_breaking: tuple[str, ...],
 ) -> None:
     """Bring generated/ up to date with schema/; or write a package of clients that others install."""
     if language is not None:
-        if out is None or watch:
-            raise click.UsageError("--client needs --out, and does not go with --watch")
+        if out is None or watch or allow_breaking:
+            raise click.UsageError("--client needs --out, and goes with neither --watch nor --allow-breaking")
         _generate_client(_sources(project)[-1], language, out, name, release, check=check, force=force)
         return
     if out is not None or name is not None:

@@ -35,6 +35,8 @@ MODULES = (
     "transports/websocket.py",
 )
 
+_DEPENDENCIES = ("protobuf>=7.35.1,<8", "tornado>=6.6,<7")
+
 _FRAMEWORK_IMPORT = re.compile(r"^(from|import) runtime\.(?:rpc|generated)\b", re.MULTILINE)
 
 
@@ -74,6 +76,7 @@ def _rendered(path: str, plan: ClientPlan) -> Artifact:
         name=plan.package.name,
         distribution=plan.package.name.replace("_", "-"),
         version=plan.package.version,
+        dependencies=", ".join(f'"{each}"' for each in _dependencies(plan)),
         services=[
             (proto_names.client(service.name), service.full_name, _module("rpc", file))
             for file in plan.files
@@ -82,6 +85,12 @@ def _rendered(path: str, plan: ClientPlan) -> Artifact:
         example=_call(plan.example) if plan.example is not None else None,
     )
     return Artifact(path, text)
+
+
+def _dependencies(plan: ClientPlan) -> list[str]:
+    methods = [method for file in plan.files for service in file.services for method in service.methods]
+    deprecated = any(method.deprecated for method in methods)
+    return [*_DEPENDENCIES, *(["typing-extensions>=4.5,<5"] if deprecated else [])]
 
 
 def _module(room: str, file: ir.ProtoFile) -> str:

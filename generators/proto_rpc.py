@@ -259,6 +259,8 @@ class _Plan:
         if services:
             wanted += [("typing", "ClassVar"), (f"{self._library}.method", "Method")]
             wanted += [(f"{self._library}.client", name) for name in ("Client", "SyncClient")]
+        if any(method.deprecated for service in services for method in service.methods):
+            wanted.append(("typing_extensions", "deprecated"))
         names = {name: self._imports.name(package, name) for package, name in wanted}
         module, proto = index.rpc_module(file.path), index.proto_module(file.path)
         text = templates.render(

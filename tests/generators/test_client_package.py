@@ -221,6 +221,7 @@ def program_without_a_loop() -> None:
         NoteClient(transport)  # error: reportArgumentType
         for tick in SyncTimeClient(transport).tick(TickRequest()):
             assert_type(tick, TickResponse)
+        SyncTimeClient(transport).once(TickRequest())  # error: reportDeprecated
 
 
 def messages(error: AuthorUnknown) -> str:
@@ -243,6 +244,11 @@ message TickResponse { google.protobuf.Timestamp at = 1; }
 service TimeService {
   // The time, again and again.
   rpc Tick(TickRequest) returns (stream TickResponse) { option (sun.method).callers = CALLERS_ANYONE; }
+  // The time, once.
+  rpc Once(TickRequest) returns (TickResponse) {
+    option deprecated = true;
+    option (sun.method).callers = CALLERS_ANYONE;
+  }
 }
 """
 
@@ -251,6 +257,8 @@ def test_strict_checking_of_a_program_that_uses_it(installed: Installed, tmp_pat
     project = Path(shutil.copytree(installed.project / "schema", tmp_path / "timed" / "schema")).parent
     (project / "schema/proto/notes/v1/times.proto").write_text(TIMES)
     assert generate(project, tmp_path / "out").exit_code == 0
+    assert '"typing-extensions' in (tmp_path / "out/pyproject.toml").read_text(), "what marks deprecated methods"
+    assert "typing-extensions" not in (installed.source / "pyproject.toml").read_text()
     user = tmp_path / "user"
     user.mkdir()
     (user / "use.py").write_text(USER)

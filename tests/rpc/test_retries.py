@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
-from google.protobuf.wrappers_pb2 import Int64Value
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.rpc.errors import Code, DeclaredError, NotCalled, RpcError
+from runtime.generated.rpc.sun.errors import Overloaded, RateLimited
+from runtime.rpc.errors import Code, NotCalled, RpcError
 from runtime.rpc.transports.retries import Backoff, Retries, is_repeatable
 from tests.rpc.gateways import ECHO, LOOK, method
-
-
-class Overloaded(DeclaredError):
-    """As the framework's error of this name."""
-
-    declared_code = Code.UNAVAILABLE
-    declared_message = "the server is busy"
-    type_name = "sun.Overloaded"
-    detail_type = Int64Value
-
-    def __init__(self, wait_ms: int) -> None:
-        super().__init__(Int64Value())
-        self.detail = SimpleNamespace(retry_after_ms=wait_ms)
-
 
 POLICY = Retries(attempts=3, backoff=Backoff(100, 1_000, choose=lambda: 1.0))
 
@@ -48,9 +32,10 @@ def test_full_jitter_is_anything_up_to_a_bound_that_doubles() -> None:
         (RpcError(Code.INTERNAL, ""), True, None),
         (RpcError(Code.DEADLINE_EXCEEDED, ""), True, None),
         (RpcError(Code.ABORTED, ""), True, None),
-        (Overloaded(700), False, 700),
-        (Overloaded(7), True, 100),
-        (Overloaded(60_000), True, None),
+        (Overloaded(retry_after_ms=700), False, 700),
+        (Overloaded(retry_after_ms=7), True, 100),
+        (RateLimited(limit="posts", retry_after_ms=300), False, 300),
+        (RateLimited(limit="posts", retry_after_ms=60_000), True, None),
     ],
 )
 def test_what_is_tried_again_and_when(error: RpcError, repeatable: bool, expected: float | None) -> None:

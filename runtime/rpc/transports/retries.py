@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from google.protobuf.message import Message
 
 from runtime.rpc.client import Endpoint
-from runtime.rpc.errors import Code, DeclaredError, NotCalled, RpcError
+from runtime.rpc.errors import Code, DeclaredError, NotCalled, RpcError, retry_after_ms
 
 _NOT_BEGUN = frozenset({"sun.Overloaded", "sun.RateLimited"})
 """Errors of the server that say the call was refused before it began; they carry `retry_after_ms`."""
@@ -54,7 +54,7 @@ class Retries:
             return None
         if failures >= self.attempts or (begun and not repeatable):
             return None
-        wait_ms = max(self.backoff.delay_ms(failures - 1), hint_ms, _asked_ms(error))
+        wait_ms = max(self.backoff.delay_ms(failures - 1), hint_ms, retry_after_ms(error))
         return wait_ms if wait_ms < left_ms else None
 
 
@@ -65,7 +65,3 @@ def is_repeatable(method: Endpoint[Message, Message], key: str) -> bool:
 
 def _refused(error: RpcError) -> bool:
     return isinstance(error, DeclaredError) and error.type_name in _NOT_BEGUN
-
-
-def _asked_ms(error: RpcError) -> float:
-    return float(getattr(error.detail, "retry_after_ms", 0)) if isinstance(error, DeclaredError) else 0.0
