@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, cast
+
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.message import Message
 
 from generators import client_python, ir
 from generators.artifacts import Artifact
@@ -27,11 +32,39 @@ def walk(schema: ir.Schema, framework: ir.Schema, package: ClientPackage, langua
 
 
 def plan(schema: ir.Schema, framework: ir.Schema, package: ClientPackage) -> ClientPlan:
-    """What clients need: every message, service and declared error, and nothing of tables, rules or limits."""
+    """What clients need: every message, service and declared error.
+
+    Tables stay at home, and so do the schema's options: who may call, limits and field rules are the server's affair.
+    """
     given = itertools.chain(schema.protos, schema.imported, framework.protos, framework.imported)
     files = {file.path: file for file in given}
+    imported = {path for file in files.values() for path in file.imports}
+    files = {path: _public(file) for path, file in files.items() if path in imported or not _is_empty(file)}
     shared = [files.pop(_SHARED)] if _SHARED in files else []
     return ClientPlan(package, tuple(files[path] for path in sorted(files)), tuple(shared), _example(schema))
+
+
+def _is_empty(file: ir.ProtoFile) -> bool:
+    """Whether a file holds options at most."""
+    return not (file.messages or file.enums or file.services or file.extensions)
+
+
+def _public(file: ir.ProtoFile) -> ir.ProtoFile:
+    """The file with protobuf's own options only."""
+    descriptor = FileDescriptorProto.FromString(file.descriptor)
+    _clear_extensions(descriptor)
+    # An extension that this process has not loaded is an unknown field.
+    descriptor.DiscardUnknownFields()
+    return replace(file, descriptor=descriptor.SerializeToString(deterministic=True))
+
+
+def _clear_extensions(message: Message) -> None:
+    for field, value in message.ListFields():
+        if field.is_extension:
+            message.ClearExtension(cast(Any, field))
+        elif field.message_type is not None:
+            for each in value if field.is_repeated else (value,):
+                _clear_extensions(each)
 
 
 def _example(schema: ir.Schema) -> Example | None:

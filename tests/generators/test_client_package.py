@@ -160,6 +160,28 @@ def test_messages_are_whole(installed: Installed) -> None:
     assert said == "True\n5 notes_client.proto.notes.v1.notes_pb2\n"
 
 
+def test_rules_of_the_schema_stay_at_home(installed: Installed, tmp_path: Path) -> None:
+    project = Path(shutil.copytree(installed.project / "schema", tmp_path / "limited" / "schema")).parent
+    limits = (
+        'syntax = "proto3";\npackage notes.v1;\nimport "sun/options.proto";\n'
+        'option (sun.limit) = {name: "notes_quota" per: PER_ADDRESS tokens: 9 refill_ms: 1000};\n'
+    )
+    (project / "schema/proto/notes/v1/limits.proto").write_text(limits)
+    assert generate(project, tmp_path / "out").exit_code == 0
+    written = "".join(file.read_text() for file in (tmp_path / "out").rglob("*") if file.is_file())
+    assert "notes_quota" not in written
+    said = installed.run(
+        """
+        from notes_client.proto.notes.v1.notes_pb2 import DESCRIPTOR, AddNoteRequest
+        from notes_client.proto.sun.options_pb2 import field, method
+
+        print([each.GetOptions().ByteSize() for each in AddNoteRequest.DESCRIPTOR.fields])
+        print([each.GetOptions().ByteSize() for each in DESCRIPTOR.services_by_name["NoteService"].methods])
+        """
+    )
+    assert said == "[0, 0]\n[0, 3]\n", "of protobuf's own there is one: NO_SIDE_EFFECTS"
+
+
 def test_packages_and_the_servers_own_modules_live_in_one_process(installed: Installed, tmp_path: Path) -> None:
     """One descriptor pool can't hold two versions of a file, so each package has its own."""
     later = Path(shutil.copytree(installed.project / "schema", tmp_path / "later" / "schema")).parent
