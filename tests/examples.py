@@ -1,4 +1,4 @@
-"""How many examples hypothesis draws."""
+"""How many examples are drawn, by hypothesis and by tests with dice of their own."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ import os
 from hypothesis import HealthCheck, Phase, settings
 
 
+def wanted(examples: int) -> int:
+    """`examples`, or as many as SUN_TEST_EXAMPLES says."""
+    return int(os.environ.get("SUN_TEST_EXAMPLES") or 0) or examples
+
+
 def drawn(examples: int) -> settings:
     """`examples`, the same in every run; or, where SUN_TEST_EXAMPLES says how many, as many new ones.
 
     A failure then ends with the `@reproduce_failure` that repeats it.
     """
-    wanted = int(os.environ.get("SUN_TEST_EXAMPLES") or 0)
     return settings(
-        max_examples=wanted or examples,
-        derandomize=not wanted,
+        max_examples=wanted(examples),
+        derandomize=not os.environ.get("SUN_TEST_EXAMPLES"),
         print_blob=True,
         database=None,
         deadline=None,

@@ -17,11 +17,26 @@ from google.protobuf.wrappers_pb2 import StringValue
 
 from generated.proto.sun.v1.auth_pb2 import SignUpRequest
 from generated.proto.sun.v1.user_pb2 import ChangePrivacyRequest
+from runtime.rpc.close_codes import CloseCode
 from runtime.rpc.codecs import JSON, PROTO, Codec
 from runtime.rpc.compression import TooLarge, inflate
 from runtime.rpc.envelopes import envelope
 from runtime.rpc.errors import Code, RpcError
-from tests.rpc.gateways import BIG, CHECKED, COUNT, ECHO, LOOK, Served, asynchronous, request, serving
+from runtime.rpc.wire import JSON_WIRE, PROTO_WIRE, Call, Cancel, ClientFrame, Hello, PushAck, Resume, Wire
+from tests.examples import wanted
+from tests.rpc.gateways import (
+    BIG,
+    CHECKED,
+    COUNT,
+    ECHO,
+    LOOK,
+    Closed,
+    RawSocket,
+    Served,
+    asynchronous,
+    request,
+    serving,
+)
 
 QUERY = b"connect=v1&encoding=json&base64=1&compression=identity&message=ImhpIg"
 
@@ -190,6 +205,52 @@ def mutated(random: Random, data: bytes) -> bytes:
     return bytes(found)
 
 
+async def ending(socket: RawSocket) -> int | None:
+    """The code that the connection is closed with, whatever comes before."""
+    try:
+        while True:
+            await asyncio.wait_for(socket.message(), 10)
+    except Closed as end:
+        return end.code
+
+
+# The limit of a test's time is for those that wait: long runs take as long as they take.
+patient = pytest.mark.parametrize("wire", [PROTO_WIRE, JSON_WIRE], ids=["proto", "json"])
+
+
+@patient
+def test_mutated_frames_close_their_connection_or_are_answered(wire: Wire) -> None:
+    """Every connection ends with a code of the table, and another one is served as if nothing had been."""
+
+    async def use() -> None:
+        random = Random(5)
+        frames: list[ClientFrame] = [
+            Hello("bob", "phone", "test", Resume(1, 0)),
+            Call("1", CHECKED.path, wire.codec.encode(StringValue(value="hi")), 50, "k" * 16, {"acme-a": "b"}),
+            Cancel("1"),
+            PushAck(0),
+        ]
+        codes = {*map(int, CloseCode), 1000, 1002, 1007, 1009, None}
+        async with serving() as sun:
+            steady = await sun.socket(wire)
+            for number in range(wanted(300)):
+                socket = await sun.socket(wire, token=random.choice(["alice", None]))
+                for _ in range(3):
+                    payload = mutated(random, wire.to_server(random.choice(frames)))
+                    first = random.choice([0x82, 0x81]) if random.random() < 0.1 else 0x82 if wire.binary else 0x81
+                    socket.raw(first, payload)
+                socket.raw(0x88, b"\x03\xe8")
+                assert await ending(socket) in codes
+                await hang_up(socket.writer)
+                sun.sockets.remove(socket)
+                steady.call(str(number), ECHO, "x")
+                assert await steady.value() == (str(number), "x")
+            events = [json.loads(line) for line in sun.log.getvalue().splitlines()]
+            assert not [line for line in events if line["level"] == "error"]
+
+    asyncio.run(use())
+
+
 @asynchronous
 async def test_mutated_requests_are_nobodys_fault_but_their_clients() -> None:
     random = Random(4)
@@ -198,7 +259,7 @@ async def test_mutated_requests_are_nobodys_fault_but_their_clients() -> None:
     proto = {"Content-Type": "application/proto"}
     stream = {"Content-Type": "application/connect+proto", "Connect-Content-Encoding": "gzip"}
     async with serving(explorer=True) as sun:
-        for _ in range(150):
+        for _ in range(wanted(750) // 5):
             answers = [
                 await sun.post(CHECKED.path, mutated(random, message), proto),
                 await sun.post(CHECKED.path, mutated(random, packed), {**proto, "Content-Encoding": "gzip"}),

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
 from collections import deque
 from typing import Any
 
 from google.protobuf.wrappers_pb2 import StringValue
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.generated.sql.sun_runtime import PushEntryDao
 from runtime.push.hub import Feed, PushHub
 from runtime.rpc.push_frames import PushMessage
 from runtime.rpc.wire import Resume
+from tests.examples import drawn
 from tests.rpc.stores import store
 
 USER = 7
-EXAMPLES = int(os.environ.get("SUN_TEST_EXAMPLES", "60"))
 
 STEPS = st.lists(
     st.one_of(
@@ -131,7 +130,7 @@ async def _run(steps: list[tuple[str, int]], url: str) -> None:
         client.cut()
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@drawn(60)
 @given(STEPS)
 def test_any_schedule_ends_as_a_fetch_does(steps: list[tuple[str, int]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
