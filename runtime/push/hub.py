@@ -90,6 +90,18 @@ class _Recent:
 class Feed:
     """The pushes of one connection, in order and without a gap. `sent` is the last one given to it."""
 
+    __slots__ = (
+        "_catching_up",
+        "_closed",
+        "_hub",
+        "_open",
+        "_sink",
+        "acknowledged",
+        "sent",
+        "user_id",
+        "waiting_since",
+    )
+
     def __init__(self, hub: PushHub, sink: Sink, user_id: int, sent: int) -> None:
         self.user_id = user_id
         self.sent = sent
@@ -222,9 +234,9 @@ class PushHub:
     def tell(self, users: Iterable[int], message: Message) -> None:
         """Push a message to those connections of these users that are open in this process; it is not repeated."""
         shared = PushMessage.of(message)
-        for user_id in users:
-            for feed in tuple(self._feeds.get(user_id, ())):
-                feed.tell(shared)
+        nobody: set[Feed] = set()
+        for feed in [feed for user_id in users for feed in self._feeds.get(user_id, nobody)]:
+            feed.tell(shared)
 
     def connected(self, user_id: int) -> bool:
         """Whether the user has a connection to this process."""

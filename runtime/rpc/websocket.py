@@ -14,7 +14,6 @@ from contextvars import ContextVar
 from typing import Any, cast
 
 import structlog
-from tornado.iostream import IOStream, StreamClosedError
 from tornado.websocket import WebSocketHandler
 
 from runtime.push.hub import Feed, PushHub, Welcomed
@@ -23,8 +22,8 @@ from runtime.rpc.cors import origin_allowed
 from runtime.rpc.dispatcher import Caller, Dispatcher
 from runtime.rpc.errors import Code, RpcError
 from runtime.rpc.metadata import CallMetadata, Metadata
+from runtime.rpc.outgoing import Outgoing, Protocol
 from runtime.rpc.proxies import client_address
-from runtime.rpc.push_frames import PushMessage, message_frame
 from runtime.rpc.settings import GatewaySettings
 from runtime.rpc.wire import (
     FRAME_OVERHEAD_BYTES,
@@ -38,6 +37,7 @@ from runtime.rpc.wire import (
     PushAck,
     Received,
     Reply,
+    ServerFrame,
     Welcome,
     Wire,
 )
@@ -146,10 +146,7 @@ class Socket(WebSocketHandler):
         self._keyed: set[str] = set()
         self._given_up: set[asyncio.Task[None]] = set()
         self._hello_timer: asyncio.TimerHandle | None = None
-        self._outbox: list[bytes] = []
-        self._unsent = 0
-        self._deflates = False
-        self._drained: asyncio.Future[None] | None = None
+        self._outgoing: Outgoing | None = None
         self._ended = False
         self._end_after: asyncio.Task[None] | None = None
         self._pinged = False
@@ -177,6 +174,10 @@ class Socket(WebSocketHandler):
     def select_subprotocol(self, subprotocols: list[str]) -> str | None:
         return next((name for name in subprotocols if name in WIRES), None)
 
+    def get_websocket_protocol(self) -> Protocol | None:
+        made = super().get_websocket_protocol()
+        return None if made is None else Protocol(self, False, cast(Any, made).params)
+
     @property
     def max_message_size(self) -> int:
         return self._limits.max_message_bytes + FRAME_OVERHEAD_BYTES
@@ -193,7 +194,8 @@ class Socket(WebSocketHandler):
             self.end(CloseCode.SUBPROTOCOL, f"offer one of {', '.join(WIRES)}")
             return
         self._wire = WIRES[name]
-        self._deflates = cast(Any, self.ws_connection)._compressor is not None
+        connection = cast(Protocol, self.ws_connection)
+        self._outgoing = Outgoing(connection, self._wire, self._limits.send_buffer_bytes, self.end)
         self._hello_timer = loop.call_later(
             self._limits.hello_timeout_ms / 1000, self.end, CloseCode.HELLO_TIMEOUT, "no hello came in time"
         )
@@ -227,6 +229,8 @@ class Socket(WebSocketHandler):
     def on_close(self) -> None:
         self._ended = True
         self._stop()
+        # They know of this one: without a cycle it is gone at once, and the collector finds nothing.
+        self._feed = self._outgoing = None
         self._connections.closed(self, self._session_id)
         if hasattr(self, "_clock"):
             self._dispatcher.metrics.connections.dec()
@@ -251,8 +255,9 @@ class Socket(WebSocketHandler):
             return
         begins = Welcomed(0, 0, False)
         if identity is not None and self._hub is not None:
+            outgoing = cast(Outgoing, self._outgoing)
             try:
-                self._feed, begins = await self._hub.attach(self, identity.user_id, hello.resume)
+                self._feed, begins = await self._hub.attach(outgoing, identity.user_id, hello.resume)
             except SqlError:
                 self.end(CloseCode.UNAVAILABLE, "pushes can't be read now")
                 return
@@ -270,7 +275,7 @@ class Socket(WebSocketHandler):
             self._connections.signed_in(self, identity.session_id)
         user_id = identity.user_id if identity is not None else 0
         welcome = Welcome(secrets.token_hex(8), user_id, self._limits.max_message_bytes, *begins)
-        self._send(wire.to_client(welcome))
+        self._send(welcome)
         if self._feed is not None:
             self._feed.open()
 
@@ -335,12 +340,12 @@ class Socket(WebSocketHandler):
         if self._calls.get(call.id) is current:
             del self._calls[call.id]
             self._keyed.discard(call.id)
-            self._send(wire.to_client(reply))
+            self._send(reply)
         if caller.refused or self._end_after is current:
             self.end(CloseCode.SESSION_ENDED, "the session has ended")
 
     def _received(self, call_id: str) -> None:
-        self._send(cast(Wire, self._wire).to_client(Received(call_id)))
+        self._send(Received(call_id))
 
     def _acknowledged(self, counter: int) -> None:
         if self._caller is None:
@@ -348,106 +353,18 @@ class Socket(WebSocketHandler):
         elif self._feed is None or not self._feed.acknowledge(counter, self._heard_at):
             self.end(CloseCode.BAD_FRAME, "a push was acknowledged that was never sent")
 
-    # What the hub does: see `runtime.push.hub.Sink`.
-
-    def push(self, message: PushMessage, counter: int) -> None:
-        wire = self._wire
-        if self._ended or wire is None:
-            return
-        frame = message.frame(wire, counter)
-        if not self._has_room(len(frame)):
-            self.end(CloseCode.SLOW_READER, "the reader is too slow; resume")
-        elif self._deflates:
-            self._deflate(message.body(wire, counter))
-        elif self._outbox:
-            self._outbox.append(frame)  # what was said before goes before
-        else:
-            self._transmit(frame)
-
-    async def room(self, message: PushMessage, counter: int) -> None:
-        wire = cast(Wire, self._wire)
-        while not self._has_room(len(message.frame(wire, counter))) and not self._ended:
-            if self._drained is None:
-                self._drained = self._loop.create_future()
-            await asyncio.shield(self._drained)
-
-    def lost(self) -> None:
-        self.end(CloseCode.PUSHES_LOST, "pushes are gone; fetch anew")
-
-    def _has_room(self, size: int) -> bool:
-        return not self._unsent or self._unsent + size <= self._limits.send_buffer_bytes
-
     # What goes out.
 
     def _fail(self, call_id: str, error: RpcError) -> None:
-        self._send(cast(Wire, self._wire).to_client(Reply(call_id, b"", error)))
+        self._send(Reply(call_id, b"", error))
 
-    def _send(self, payload: bytes) -> None:
-        if self._ended:
-            return
-        if self._unsent > self._limits.send_buffer_bytes:
-            self.end(CloseCode.SLOW_READER, "the reader is too slow; resume")
-            return
-        if self._deflates:
-            self._deflate(payload)
-            return
-        if not self._outbox:
-            self._loop.call_soon(self._flush)
-        self._outbox.append(message_frame(cast(Wire, self._wire).binary, payload))
-
-    def _flush(self) -> None:
-        """Writes what one turn of the event loop has gathered: calls that end together share a system call."""
-        if not self._outbox:
-            return
-        data = self._outbox[0] if len(self._outbox) == 1 else b"".join(self._outbox)
-        self._outbox.clear()
-        self._transmit(data)
-
-    def _transmit(self, data: bytes) -> None:
-        """Gives whole frames to the kernel, and to tornado's stream what the kernel does not take now.
-
-        Not write_message: it frames the message for each socket anew, and wraps every write into a task.
-        """
-        connection: Any = self.ws_connection
-        if connection is None or connection.is_closing():
-            return
-        stream = connection.stream
-        rest: bytes | memoryview = data
-        if type(stream) is IOStream and not stream.writing() and stream.socket is not None:
-            try:
-                sent = stream.socket.send(data)
-            except OSError:  # not now, or not any more: the stream finds out
-                sent = 0
-            if sent == len(data):
-                return
-            rest = memoryview(data)[sent:]
-        try:
-            self._count(stream.write(rest), len(rest))
-        except StreamClosedError:
-            return
-
-    def _deflate(self, payload: bytes) -> None:
-        """Sends a message through tornado, which compresses it for this connection."""
-        self._count(self.write_message(payload, binary=cast(Wire, self._wire).binary), len(payload))
-
-    def _count(self, written: asyncio.Future[None], size: int) -> None:
-        if not written.done():
-            self._unsent += size
-            written.add_done_callback(functools.partial(self._written, size))
-
-    def _written(self, size: int, written: asyncio.Future[None]) -> None:
-        self._unsent -= size
-        if written.cancelled() or written.exception() is not None or not self._unsent:
-            self._release()
-
-    def _release(self) -> None:
-        drained, self._drained = self._drained, None
-        if drained is not None and not drained.done():
-            drained.set_result(None)
+    def _send(self, frame: ServerFrame) -> None:
+        if self._outgoing is not None:
+            self._outgoing.send(frame)
 
     def say_goodbye(self, reason: str) -> None:
         if self._caller is not None and not self._ended:
-            self._send(cast(Wire, self._wire).to_client(Goodbye(reason)))
+            self._send(Goodbye(reason))
 
     # How it ends.
 
@@ -455,9 +372,7 @@ class Socket(WebSocketHandler):
         """Cancels the calls in flight and closes. `reason` reaches the client: at most 123 bytes, no secret."""
         if self._ended:
             return
-        self._flush()
         self._ended = True
-        self._release()
         self._stop()
         self._dispatcher.metrics.closes.labels(code.name).inc()
         structlog.get_logger().info("socket closed", close=code.name, reason=reason)
@@ -512,6 +427,8 @@ class Socket(WebSocketHandler):
         self._fail(call_id, error)
 
     def _stop(self) -> None:
+        if self._outgoing is not None:
+            self._outgoing.end()
         if self._hello_timer is not None:
             self._hello_timer.cancel()
         if self._feed is not None:

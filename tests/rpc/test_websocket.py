@@ -12,6 +12,7 @@ import pytest
 from runtime.generated.proto.sun import wire_pb2
 from runtime.rpc.close_codes import CloseCode, reconnect
 from runtime.rpc.errors import Code
+from runtime.rpc.outgoing import Outgoing
 from runtime.rpc.wire import JSON_WIRE, PROTO_WIRE, Call, Goodbye, Hello, Welcome, Wire
 from runtime.sql.errors import Unavailable
 from tests.rpc.gateways import (
@@ -385,6 +386,21 @@ def narrow(socket: RawSocket) -> None:
     """Makes the kernel hold little for this reader."""
     raw: Any = socket.writer.get_extra_info("socket")
     raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
+
+
+@asynchronous
+async def test_the_sending_half_knows_of_the_frames_that_tornado_sends(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    def wrote(_: Outgoing, written: asyncio.Future[None], size: int) -> None:
+        sizes.append(size)
+
+    async with serving() as sun:
+        socket = await sun.socket()
+        monkeypatch.setattr(Outgoing, "wrote", wrote)
+        socket.raw(0x89, b"are you there")
+        assert await socket.message() == (0x8A, b"are you there")
+        assert sizes == [2 + len(b"are you there")]
 
 
 @asynchronous
