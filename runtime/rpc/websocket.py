@@ -146,7 +146,7 @@ class Socket(WebSocketHandler):
         self._keyed: set[str] = set()
         self._given_up: set[asyncio.Task[None]] = set()
         self._hello_timer: asyncio.TimerHandle | None = None
-        self._outgoing: Outgoing | None = None
+        self.outgoing: Outgoing | None = None
         self._ended = False
         self._end_after: asyncio.Task[None] | None = None
         self._pinged = False
@@ -195,7 +195,7 @@ class Socket(WebSocketHandler):
             return
         self._wire = WIRES[name]
         connection = cast(Protocol, self.ws_connection)
-        self._outgoing = Outgoing(connection, self._wire, self._limits.send_buffer_bytes, self.end)
+        self.outgoing = Outgoing(connection, self._wire, self._limits.send_buffer_bytes, self.end)
         self._hello_timer = loop.call_later(
             self._limits.hello_timeout_ms / 1000, self.end, CloseCode.HELLO_TIMEOUT, "no hello came in time"
         )
@@ -230,7 +230,7 @@ class Socket(WebSocketHandler):
         self._ended = True
         self._stop()
         # They know of this one: without a cycle it is gone at once, and the collector finds nothing.
-        self._feed = self._outgoing = None
+        self._feed = self.outgoing = None
         self._connections.closed(self, self._session_id)
         if hasattr(self, "_clock"):
             self._dispatcher.metrics.connections.dec()
@@ -255,7 +255,7 @@ class Socket(WebSocketHandler):
             return
         begins = Welcomed(0, 0, False)
         if identity is not None and self._hub is not None:
-            outgoing = cast(Outgoing, self._outgoing)
+            outgoing = cast(Outgoing, self.outgoing)
             try:
                 self._feed, begins = await self._hub.attach(outgoing, identity.user_id, hello.resume)
             except SqlError:
@@ -359,8 +359,8 @@ class Socket(WebSocketHandler):
         self._send(Reply(call_id, b"", error))
 
     def _send(self, frame: ServerFrame) -> None:
-        if self._outgoing is not None:
-            self._outgoing.send(frame)
+        if self.outgoing is not None:
+            self.outgoing.send(frame)
 
     def say_goodbye(self, reason: str) -> None:
         if self._caller is not None and not self._ended:
@@ -427,8 +427,8 @@ class Socket(WebSocketHandler):
         self._fail(call_id, error)
 
     def _stop(self) -> None:
-        if self._outgoing is not None:
-            self._outgoing.end()
+        if self.outgoing is not None:
+            self.outgoing.end()
         if self._hello_timer is not None:
             self._hello_timer.cancel()
         if self._feed is not None:
