@@ -149,6 +149,7 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
         explorer=settings.shows_explorer,
         forwarded_header=settings.forwarded_header,
         max_connections=settings.max_connections,
+        compress_sockets=settings.compress_sockets,
         max_calls=settings.max_calls,
         shed_target_ms=settings.shed_target_ms,
         log_requests=settings.log_requests,

@@ -85,6 +85,9 @@ class Settings(BaseSettings):
     forwarded_header: ForwardedHeader = Field(
         default="x-forwarded-for", description="the header in which they name the client: this or forwarded"
     )
+    compress_sockets: bool = Field(
+        default=False, description="permessage-deflate on the WebSocket: less traffic for CPU and 300 KB a connection"
+    )
     max_connections: int = Field(default=20_000, ge=1, description="open sockets of a process")
     max_calls: int = Field(default=5_000, ge=1, description="calls under way in a process")
     shed_target_ms: int = Field(

@@ -12,12 +12,26 @@ from typing import Any
 
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
+from tornado.httpclient import HTTPRequest
+from tornado.websocket import websocket_connect
 
 from runtime.generated.sql.sun_runtime import PushCounterDao, PushEntryDao
 from runtime.push.hub import MAX_RESUME, RECENT_PUSHES, PushHub
 from runtime.rpc.close_codes import CloseCode
 from runtime.rpc.push_frames import PushMessage
-from runtime.rpc.wire import JSON_WIRE, PROTO_WIRE, Hello, Push, PushAck, Resume, ServerFrame, Welcome, Wire
+from runtime.rpc.wire import (
+    JSON_WIRE,
+    PROTO_WIRE,
+    Call,
+    Hello,
+    Push,
+    PushAck,
+    Reply,
+    Resume,
+    ServerFrame,
+    Welcome,
+    Wire,
+)
 from runtime.sql.database import Database
 from runtime.sql.errors import UniqueViolation
 from tests.rpc.gateways import ECHO, Closed, RawSocket, Served, asynchronous, serving
@@ -386,3 +400,29 @@ async def test_old_pushes_are_deleted_and_numbers_go_on(sql_url: str) -> None:
             assert await pushes(socket, 1) == [(3, "c")]
             with pytest.raises(UniqueViolation):
                 await sun.db.run(PushEntryDao.insert((await sun.hub.journal.read(ALICE, 2, 1))[0]))
+
+
+@both
+@asynchronous
+async def test_a_server_that_compresses_says_the_same(wire: Wire, sqlite_url: str) -> None:
+    async with process(sqlite_url, compress_sockets=True) as sun:
+        request = HTTPRequest(f"ws://127.0.0.1:{sun.sun.port}/ws")
+        socket = await websocket_connect(request, subprotocols=[wire.subprotocol], compression_options={})
+        assert socket.headers is not None
+        assert "permessage-deflate" in socket.headers["Sec-WebSocket-Extensions"]
+
+        async def frame() -> ServerFrame:
+            message = await socket.read_message()
+            assert message is not None
+            return wire.from_server(message)
+
+        await socket.write_message(wire.to_server(Hello("alice", "phone", "test")), binary=wire.binary)
+        assert isinstance(await frame(), Welcome)
+        await sun.say("a" * 10_000, "b")
+        assert texts(wire, [await frame(), await frame()]) == [(1, "a" * 10_000), (2, "b")]
+        call = Call("1", ECHO.path, wire.codec.encode(StringValue(value="hi")), 0)
+        await socket.write_message(wire.to_server(call), binary=wire.binary)
+        reply = await frame()
+        assert isinstance(reply, Reply)
+        assert reply.error is None
+        socket.close()
