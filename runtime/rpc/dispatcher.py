@@ -303,6 +303,9 @@ class Dispatcher:
         identity = await self._let_in(bound.method, call)
         if call.key and self._attempts is not None and bound.method.side_effects and not bound.method.idempotent:
             return await self._attempt(self._attempts, bound, call, identity, deadline)
+        if not bound.method.limits:
+            request, context = self._prepare(bound.method, call, identity, NO_DRAWS, deadline)
+            return _encoded(bound.method, call.codec, await bound.handler(request, context))
         async with self._draws(bound.method, call.caller, identity) as draws:
             request, context = self._prepare(bound.method, call, identity, draws, deadline)
             return _encoded(bound.method, call.codec, await bound.handler(request, context))
