@@ -214,11 +214,10 @@ async def ending(socket: RawSocket) -> int | None:
         return end.code
 
 
-# The limit of a test's time is for those that wait: long runs take as long as they take.
-patient = pytest.mark.parametrize("wire", [PROTO_WIRE, JSON_WIRE], ids=["proto", "json"])
+# Without the limit of a test's time, which is for those that wait: long runs take as long as they take.
 
 
-@patient
+@pytest.mark.parametrize("wire", [PROTO_WIRE, JSON_WIRE], ids=["proto", "json"])
 def test_mutated_frames_close_their_connection_or_are_answered(wire: Wire) -> None:
     """Every connection ends with a code of the table, and another one is served as if nothing had been."""
 
@@ -251,8 +250,11 @@ def test_mutated_frames_close_their_connection_or_are_answered(wire: Wire) -> No
     asyncio.run(use())
 
 
-@asynchronous
-async def test_mutated_requests_are_nobodys_fault_but_their_clients() -> None:
+def test_mutated_requests_are_nobodys_fault_but_their_clients() -> None:
+    asyncio.run(_mutated_requests())
+
+
+async def _mutated_requests() -> None:
     random = Random(4)
     message = StringValue(value="3 x 5").SerializeToString()
     packed = gzip.compress(message)
