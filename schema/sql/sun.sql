@@ -5,7 +5,7 @@
 -- point, so names are searched and kept unique by a column in lower case. No foreign keys: a feed, a log and a tombstone
 -- outlive the rows they name, and the rows of one user may come to live on another server than those of the next.
 
--- sun: cache ttl=10m
+-- sun: cache ttl=30s
 -- sun: events insert,update,delete
 CREATE TABLE user (
   user_id          BIGINT       NOT NULL,
@@ -97,7 +97,7 @@ CREATE TABLE sms (
   KEY sms_by_expires (expires_ms)
 ) COMMENT='A confirm code sent to a phone number, what became of it, and what the limits on sending count.';
 
--- sun: cache ttl=6h
+-- sun: cache ttl=1m
 -- sun: events insert,update,delete
 CREATE TABLE post (
   post_id           BIGINT      NOT NULL,
@@ -398,7 +398,7 @@ CREATE TABLE phone_contact (
   KEY phone_contact_by_phone (phone, phone_contact_id)
 ) COMMENT='An entry of the address book on a phone of a user; when its number joins, the user is told.';
 
--- sun: cache ttl=1h
+-- sun: cache ttl=1m
 CREATE TABLE notification_setting (
   user_id              BIGINT  NOT NULL,
   social_led           BOOL    NOT NULL DEFAULT TRUE,

@@ -70,7 +70,7 @@ CREATE TABLE chat_user_version (
   PRIMARY KEY (user_id)
 ) COMMENT='Numbers the changes of all chats of a user: a client that knows a number asks for what came after it.';
 
--- sun: cache ttl=1h
+-- sun: cache ttl=1m
 CREATE TABLE chat_group (
   chat_group_id      BIGINT       NOT NULL,
   group_key          VARCHAR(32)  NOT NULL COMMENT 'The name of the group in links; not to be guessed from others.',

@@ -149,7 +149,7 @@ class NotificationSettingDao(sql.Dao[NotificationSetting]):
         ],
         primary_key=[user_id],
         unique={},
-        cache=sql.CacheRule(ttl_ms=3600000),
+        cache=sql.CacheRule(ttl_ms=60000),
     )
 
     _get = sql.Finder(table, [user_id])

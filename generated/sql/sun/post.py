@@ -160,7 +160,7 @@ class PostDao(sql.Dao[Post]):
         unique={
             "post_by_post_key": [post_key],
         },
-        cache=sql.CacheRule(ttl_ms=21600000),
+        cache=sql.CacheRule(ttl_ms=60000),
     )
 
     _get = sql.Finder(table, [post_id])

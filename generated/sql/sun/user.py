@@ -234,7 +234,7 @@ class UserDao(sql.Dao[User]):
             "user_by_user_name": [user_name_lower],
             "user_by_phone": [phone],
         },
-        cache=sql.CacheRule(ttl_ms=600000),
+        cache=sql.CacheRule(ttl_ms=30000),
     )
 
     _get = sql.Finder(table, [user_id])

@@ -181,7 +181,7 @@ class ChatGroupDao(sql.Dao[ChatGroup]):
             "chat_group_by_user_name": [user_name_lower],
             "chat_group_by_invite_key": [invite_key],
         },
-        cache=sql.CacheRule(ttl_ms=3600000),
+        cache=sql.CacheRule(ttl_ms=60000),
     )
 
     _get = sql.Finder(table, [chat_group_id])
