@@ -56,7 +56,7 @@ class Context:
 
     @property
     def request_headers(self) -> Metadata:
-        """The headers of the HTTP request; none on the WebSocket, whose frames carry no metadata."""
+        """The headers of the HTTP request, or of the call's frame on the WebSocket."""
         return self.metadata.request
 
     @property

@@ -21,7 +21,7 @@ from runtime.rpc.close_codes import CloseCode
 from runtime.rpc.cors import origin_allowed
 from runtime.rpc.dispatcher import Caller, Dispatcher
 from runtime.rpc.errors import Code, RpcError
-from runtime.rpc.metadata import CallMetadata, Metadata
+from runtime.rpc.metadata import CallMetadata
 from runtime.rpc.outgoing import Outgoing, Protocol
 from runtime.rpc.proxies import client_address
 from runtime.rpc.settings import GatewaySettings
@@ -325,7 +325,7 @@ class Socket(WebSocketHandler):
                 caller,
                 timeout_ms=call.timeout_ms,
                 call_id=call.id,
-                metadata=CallMetadata(Metadata(call.headers.items())) if call.headers else None,
+                metadata=CallMetadata(call.headers.items()) if call.headers else None,
                 key=call.key,
                 received=functools.partial(self._received, call.id),
                 arrived=arrived,

@@ -8,6 +8,7 @@ import socket as sockets
 from typing import Any
 
 import pytest
+from google.protobuf.wrappers_pb2 import StringValue
 
 from runtime.generated.proto.sun import wire_pb2
 from runtime.rpc.close_codes import CloseCode, reconnect
@@ -468,3 +469,16 @@ def test_the_close_codes_say_whether_to_come_back() -> None:
     assert not reconnect(1009)
     assert reconnect(4499)
     assert not reconnect(4999)
+
+
+@both
+@asynchronous
+async def test_a_call_has_a_bounded_number_of_headers(wire: Wire) -> None:
+    async with serving() as sun:
+        socket = await sun.socket(wire)
+        payload = wire.codec.encode(StringValue(value="hi"))
+        for number, headers in enumerate([{f"a{n}": "" for n in range(65)}, {"a": "x" * 5_000}]):
+            socket.send(Call(str(number), ECHO.path, payload, 0, headers=headers))
+            assert await socket.error() == (str(number), Code.RESOURCE_EXHAUSTED)
+        socket.send(Call("9", ECHO.path, payload, 0, headers={"acme-shard": "42"}))
+        assert await socket.value() == ("9", "hi")
