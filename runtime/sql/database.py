@@ -302,7 +302,8 @@ class Database:
         Raises SqlError; TypeError for a query whose result the cache never keeps.
         """
         self.cache.peek(query, None)
-        await self.run(query)
+        if self._keeps:
+            await self.run(query)
 
     async def stream(self, query: Query[list[V]], *, batch: int = 1000) -> AsyncGenerator[V, None]:
         """The rows of a query one by one, of which `batch` are in memory at once: `async for row in db.stream(query)`.

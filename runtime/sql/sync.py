@@ -85,12 +85,6 @@ class SyncEngine(Protocol):
     def close(self) -> None: ...
 
 
-class SyncRunner(Protocol):
-    """What runs queries: a SyncDatabase, each query by itself, or a SyncTransaction."""
-
-    def run(self, query: Query[T]) -> T: ...
-
-
 class SyncDatabase:
     """One SQL store. Threads may share it; a transaction belongs to the thread that began it.
 
@@ -256,7 +250,8 @@ class SyncDatabase:
     def preload(self, query: Query[Any]) -> None:
         """Run a query that the row cache keeps, for those that ask next; see `database.Database.preload`."""
         self.cache.peek(query, None)
-        self.run(query)
+        if self._keeps:
+            self.run(query)
 
     def stream(self, query: Query[list[V]], *, batch: int = 1000) -> Generator[V, None, None]:
         """The rows of a query one by one, of which `batch` are in memory at once; see `database.Database.stream`."""

@@ -244,6 +244,9 @@ def test_the_url_switches_it_off(sqlite_url: str) -> None:
             assert await db.run(ItemDao.get_many([1])) == {1: PEN}
             assert await db.run(ItemDao.by_shelf(7)) == [PEN]
         assert asked.count == 6
+        await db.preload(ItemDao.get_many([1]))
+        assert db.cached(ItemDao.get(1), UNKNOWN) is UNKNOWN
+        assert asked.count == 6
 
     with_shop(f"{sqlite_url}?cache_ms=0", use)
 
