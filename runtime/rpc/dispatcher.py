@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, cast
 
 import structlog
@@ -316,7 +316,7 @@ class Dispatcher:
         """The answer of this attempt, or of the one that was first. What is only asked for again costs no token."""
         method = bound.method
         try:
-            request, _ = _prepared(method, call, identity, NO_DRAWS, deadline)
+            request, context = self._prepare(method, call, identity, NO_DRAWS, deadline)
             scope = identity.user_id if identity is not None else 0
             this = attempt(scope, call.key, method.path, request)
         except RpcError:
@@ -330,8 +330,7 @@ class Dispatcher:
             call.received()
         try:
             async with self._draws(method, call.caller, identity) as draws:
-                request, context = self._prepare(method, call, identity, draws, deadline)
-                answer = await bound.handler(request, context)
+                answer = await bound.handler(request, replace(context, draws=draws))
                 encoded = _encoded(method, call.codec, answer)
         except BaseException as failure:
             undone = RpcError(Code.ABORTED, "") if isinstance(failure, Conflict) else None
@@ -376,9 +375,21 @@ class Dispatcher:
     def _prepare(
         self, method: Method[Any, Any], call: _Call, identity: Identity | None, draws: Draws, deadline: float
     ) -> tuple[Message, Context]:
-        request, context = _prepared(method, call, identity, draws, deadline)
+        """The request, which keeps its rules, and its context."""
+        most = method.max_request_bytes
+        if most and len(call.payload) > most:
+            raise RpcError(Code.RESOURCE_EXHAUSTED, f"the request is larger than {most} bytes")
+        request = call.codec.decode(method.request, call.payload)
         if self._log_requests:
             self._log.debug("request", method=method.path, call_id=call.call_id, fields=shown(request))
+        if method.check is not None:
+            violations = method.check(request)
+            if violations:
+                raise bad_request(violations)
+        caller = call.caller
+        context = Context(
+            method.path, identity, caller.address, caller.device, deadline, call.call_id, call.metadata, draws
+        )
         return request, context
 
     def _draws(self, method: Method[Any, Any], caller: Caller, identity: Identity | None) -> Draws:
@@ -424,25 +435,6 @@ class Dispatcher:
         text = without("".join(traceback.format_exception(failure)), known()).rstrip()
         self._log.error("call failed", method=name, error_id=error_id, exception=text)
         return RpcError(Code.INTERNAL, f"internal error {error_id}")
-
-
-def _prepared(
-    method: Method[Any, Any], call: _Call, identity: Identity | None, draws: Draws, deadline: float
-) -> tuple[Message, Context]:
-    """The request, which keeps its rules, and its context."""
-    most = method.max_request_bytes
-    if most and len(call.payload) > most:
-        raise RpcError(Code.RESOURCE_EXHAUSTED, f"the request is larger than {most} bytes")
-    request = call.codec.decode(method.request, call.payload)
-    if method.check is not None:
-        violations = method.check(request)
-        if violations:
-            raise bad_request(violations)
-    caller = call.caller
-    context = Context(
-        method.path, identity, caller.address, caller.device, deadline, call.call_id, call.metadata, draws
-    )
-    return request, context
 
 
 def _secrets(bound: _Bound | None, call: _Call) -> Iterator[str]:
