@@ -1,16 +1,16 @@
 """The one model between schema files and generated files.
 
-Frozen values for SQL and protobuf, over one lattice of types.
+Frozen values for SQL, CQL and protobuf, over one lattice of types.
 
 Parsers build it, walkers read it, `sun ir` prints it. It holds what the schema says and nothing of how Python or an
-engine spells it. CQL joins as `Keyspace` beside `Database`, over the same types.
+engine spells it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from generators.diagnostics import Position
 
@@ -117,6 +117,73 @@ class Map:
     value: Type
 
 
+@dataclass(frozen=True, slots=True)
+class Ascii:
+    """A CQL text of the first 128 characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Varint:
+    """An integer without bounds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A decimal number without bounds: CQL's `decimal`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Uuid:
+    time: bool = False  # a timeuuid: version 1, ordered by its time
+
+
+@dataclass(frozen=True, slots=True)
+class Inet:
+    """An address of IPv4 or IPv6."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """Months, days and nanoseconds, which can't be compared with each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """A CQL counter: 64 bits that can only be added to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    item: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Tuple:
+    items: tuple[Type, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    item: Type
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class UserDefined:
+    """A type that its keyspace declares, by its name there."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A CQL collection, tuple or user-defined type that is written as a whole. Where a type can't be otherwise (a
+    tuple, a vector, whatever is inside another type that is frozen) the parser leaves this out.
+    """
+
+    type: Type
+
+
 Type = (
     Bool
     | Int
@@ -135,6 +202,18 @@ Type = (
     | Reference
     | List
     | Map
+    | Ascii
+    | Varint
+    | Number
+    | Uuid
+    | Inet
+    | Duration
+    | Counter
+    | Set
+    | Tuple
+    | Vector
+    | UserDefined
+    | Frozen
 )
 
 # --- SQL -------------------------------------------------------------------------------------------------------------
@@ -243,6 +322,120 @@ class Database:
     name: str
     file: str
     tables: tuple[Table, ...]
+
+
+# --- CQL -------------------------------------------------------------------------------------------------------------
+
+ColumnKind = Literal["partition", "clustering", "static", "regular"]
+
+Option = str | int | float | bool | tuple[tuple[str, str], ...]
+"""The value of a table's or keyspace's option: a constant, or a map of texts in the order of the schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class CqlColumn:
+    """A column of a table or a view. Native types are spelled in the lattice: `timestamp` is DateTime(3, instant=True),
+    `time` is Time(9), `date` is Date(), `decimal` is Number(), `text` and `varchar` are Text(), `blob` is Bytes().
+    """
+
+    name: str  # as Cassandra has it: lower case unless it was quoted
+    type: Type
+    kind: ColumnKind
+    position: Position
+    descending: bool = False  # of a clustering column
+    enum: str | None = None  # full name of the protobuf enum this integer holds
+    renamed_from: str | None = None
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CqlIndex:
+    """A secondary index. `target` is what of a collection it holds; `full` is a frozen collection as a whole."""
+
+    name: str
+    column: str
+    position: Position
+    target: Literal["", "keys", "values", "entries", "full"] = ""
+    custom: str | None = None  # of CREATE CUSTOM INDEX … USING '…': sai, or the name of a class
+    options: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_sai(self) -> bool:
+        return self.custom is not None and self.custom.lower().rpartition(".")[2] in ("sai", "storageattachedindex")
+
+
+@dataclass(frozen=True, slots=True)
+class CqlTable:
+    """`columns` in the order of the schema; the keys name columns in their own order."""
+
+    name: str
+    columns: tuple[CqlColumn, ...]
+    partition_key: tuple[str, ...]
+    clustering: tuple[str, ...]
+    position: Position
+    indexes: tuple[CqlIndex, ...] = ()
+    options: tuple[tuple[str, Option], ...] = ()  # WITH, without CLUSTERING ORDER BY and comment
+    comment: str = ""
+
+    @property
+    def is_counter(self) -> bool:
+        return any(isinstance(column.type, Counter) for column in self.columns)
+
+    def column(self, name: str) -> CqlColumn:
+        """The column of this name. Raises KeyError."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True)
+class CqlView:
+    """A materialized view. Its columns have their kind in the view; `filters` are its conditions besides IS NOT NULL,
+    as (column, operator, literal of CQL).
+    """
+
+    name: str
+    base: str
+    columns: tuple[CqlColumn, ...]
+    partition_key: tuple[str, ...]
+    clustering: tuple[str, ...]
+    not_null: tuple[str, ...]
+    position: Position
+    filters: tuple[tuple[str, str, str], ...] = ()
+    selects_all: bool = False  # SELECT *
+    options: tuple[tuple[str, Option], ...] = ()
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UserField:
+    name: str
+    type: Type
+    position: Position
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UserType:
+    name: str
+    fields: tuple[UserField, ...]
+    position: Position
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Keyspace:
+    """One `.cql` file: a keyspace. `types` stand after those that they are made of."""
+
+    name: str
+    file: str
+    tables: tuple[CqlTable, ...]
+    types: tuple[UserType, ...] = ()
+    views: tuple[CqlView, ...] = ()
+    replication: tuple[tuple[str, str], ...] = ()  # of CREATE KEYSPACE, where the file has one
+    durable_writes: bool = True
+    comment: str = ""
 
 
 # --- protobuf --------------------------------------------------------------------------------------------------------
@@ -413,6 +606,7 @@ class Schema:
     protos: tuple[ProtoFile, ...] = ()
     imported: tuple[ProtoFile, ...] = ()
     rows: tuple[RowMessage, ...] = ()
+    keyspaces: tuple[Keyspace, ...] = ()
 
 
 def to_json(value: Any) -> Any:
