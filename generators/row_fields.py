@@ -56,7 +56,7 @@ def type_name(column: ir.Column) -> str:
             return STRING_SET if column.nullable else "repeated string"
         case ir.Decimal() | ir.Text() | ir.Date() | ir.DateTime() | ir.Json() | ir.Choice():
             return "string"
-        case ir.Reference() | ir.List() | ir.Map():
+        case _:
             raise AssertionError(f"a SQL column can't be of type {column.type}")
 
 
