@@ -1,7 +1,7 @@
-"""The types of CQL as generated Python spells them: annotations, constructors of `runtime.cql.types`, and CQL's own text.
+"""The types of CQL as generated Python spells them: annotations, and constructors of `runtime.cql.types`.
 
-A collection can stand where Python wants to hash it: as an element of a set, as the key of a map, in a key of a table, and
-within a value of a user-defined type, which is hashable itself. There it is a tuple, a frozenset or a `cql.FrozenMap`.
+A collection may stand where Python needs a hash: as an element of a set, as the key of a map, in the key of a table, and
+within a value of a user-defined type. There it is a tuple, a frozenset or a `cql.FrozenMap`.
 """
 
 from __future__ import annotations
@@ -9,26 +9,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from generators import ir
+from generators.proto_text import row
 
 Classes = Mapping[str, str]
 """The Python classes of a keyspace's user-defined types."""
 
-_PLAIN: dict[type[ir.Type], tuple[str, str, str]] = {
-    ir.Ascii: ("str", "Ascii", "ascii"),
-    ir.Bool: ("bool", "Boolean", "boolean"),
-    ir.Bytes: ("bytes", "Blob", "blob"),
-    ir.Counter: ("int", "Counter", "counter"),
-    ir.Date: ("datetime.date", "Date", "date"),
-    ir.DateTime: ("datetime.datetime", "Timestamp", "timestamp"),
-    ir.Duration: ("cql.Duration", "Duration", "duration"),
-    ir.Inet: ("ipaddress.IPv4Address | ipaddress.IPv6Address", "Inet", "inet"),
-    ir.Number: ("decimal.Decimal", "Decimal", "decimal"),
-    ir.Text: ("str", "Text", "text"),
-    ir.Time: ("int", "Time", "time"),
-    ir.Varint: ("int", "Varint", "varint"),
+_PLAIN: dict[type[ir.Type], tuple[str, str]] = {
+    ir.Ascii: ("str", "Ascii"),
+    ir.Bool: ("bool", "Boolean"),
+    ir.Bytes: ("bytes", "Blob"),
+    ir.Counter: ("int", "Counter"),
+    ir.Date: ("datetime.date", "Date"),
+    ir.DateTime: ("datetime.datetime", "Timestamp"),
+    ir.Duration: ("cql.Duration", "Duration"),
+    ir.Inet: ("ipaddress.IPv4Address | ipaddress.IPv6Address", "Inet"),
+    ir.Number: ("decimal.Decimal", "Decimal"),
+    ir.Text: ("str", "Text"),
+    ir.Time: ("int", "Time"),
+    ir.Varint: ("int", "Varint"),
 }
-_INTS = {8: ("TinyInt", "tinyint"), 16: ("SmallInt", "smallint"), 32: ("Int", "int"), 64: ("BigInt", "bigint")}
-_FLOATS = {32: ("Float", "float"), 64: ("Double", "double")}
+_INTS = {8: "TinyInt", 16: "SmallInt", 32: "Int", 64: "BigInt"}
+_FLOATS = {32: "Float", 64: "Double"}
 
 
 def annotation(kind: ir.Type, classes: Classes, *, hashed: bool = False) -> str:
@@ -54,53 +55,33 @@ def annotation(kind: ir.Type, classes: Classes, *, hashed: bool = False) -> str:
             return _plain(kind)[0]
 
 
-def constructor(kind: ir.Type, classes: Classes, *, hashed: bool = False, nested: bool = False) -> str:
+def constructor(kind: ir.Type, classes: Classes) -> str:
     """The Python text that makes the type of a column or a field."""
+    return _made(kind, classes, frozen=False)
 
+
+def _made(kind: ir.Type, classes: Classes, *, frozen: bool) -> str:
     def inner(item: ir.Type) -> str:
-        return constructor(item, classes, nested=True)
+        return _made(item, classes, frozen=True)
 
-    frozen = nested or isinstance(kind, ir.Frozen)
-    arguments = "".join((", frozen=True" if frozen else "", ", hashed=True" if hashed else ""))
-    match kind.type if isinstance(kind, ir.Frozen) else kind:
+    flag = ", frozen=True" if frozen else ""
+    match kind:
+        case ir.Frozen(item):
+            return _made(item, classes, frozen=True)
         case ir.List(item):
-            return f"types.List({inner(item)}{arguments})"
+            return f"types.List({inner(item)}{flag})"
         case ir.Set(item):
-            return f"types.Set({inner(item)}{arguments})"
+            return f"types.Set({inner(item)}{flag})"
         case ir.Map(key, value):
-            return f"types.Map({inner(key)}, {inner(value)}{arguments})"
+            return f"types.Map({inner(key)}, {inner(value)}{flag})"
         case ir.Vector(item, size):
-            return f"types.Vector({inner(item)}, {size}{', hashed=True' if hashed else ''})"
+            return f"types.Vector({inner(item)}, {size})"
         case ir.Tuple(items):
-            return f"types.Tuple({', '.join(map(inner, items))}{', hashed=True' if hashed else ''})"
+            return f"types.Tuple({row([inner(item) for item in items])})"
         case ir.UserDefined(name):
-            return f"types.UserDefined({classes[name]}{', frozen=True' if frozen else ''})"
-        case plain:
-            return f"types.{_plain(plain)[1]}()"
-
-
-def text(kind: ir.Type, *, nested: bool = False) -> str:
-    """The type as Cassandra spells it in `system_schema`: `map<text, frozen<list<int>>>`."""
-
-    def inner(item: ir.Type) -> str:
-        return text(item, nested=True)
-
-    match kind.type if isinstance(kind, ir.Frozen) else kind:
-        case ir.List(item):
-            made = f"list<{inner(item)}>"
-        case ir.Set(item):
-            made = f"set<{inner(item)}>"
-        case ir.Map(key, value):
-            made = f"map<{inner(key)}, {inner(value)}>"
-        case ir.UserDefined(name):
-            made = name
-        case ir.Vector(item, size):
-            return f"vector<{inner(item)}, {size}>"
-        case ir.Tuple(items):
-            return f"frozen<tuple<{', '.join(map(inner, items))}>>"
-        case plain:
-            return _plain(plain)[2]
-    return f"frozen<{made}>" if nested or isinstance(kind, ir.Frozen) else made
+            return f"types.UserDefined({classes[name]}{flag})"
+        case _:
+            return f"types.{_plain(kind)[1]}()"
 
 
 def user_types(kind: ir.Type) -> Iterator[str]:
@@ -120,14 +101,14 @@ def user_types(kind: ir.Type) -> Iterator[str]:
             pass
 
 
-def _plain(kind: ir.Type) -> tuple[str, str, str]:
-    """The annotation, the class and the spelling of a native type."""
+def _plain(kind: ir.Type) -> tuple[str, str]:
+    """The annotation and the class of a native type."""
     match kind:
         case ir.Int(bits):
-            return ("int", *_INTS[bits])
+            return "int", _INTS[bits]
         case ir.Float(bits):
-            return ("float", *_FLOATS[bits])
+            return "float", _FLOATS[bits]
         case ir.Uuid(time):
-            return ("uuid.UUID", "TimeUuid", "timeuuid") if time else ("uuid.UUID", "Uuid", "uuid")
+            return ("uuid.UUID", "TimeUuid") if time else ("uuid.UUID", "Uuid")
         case _:
             return _PLAIN[type(kind)]

@@ -66,6 +66,11 @@ def user_field(name: str) -> str:
     return identifier(name, "c", CQL_TYPE_NAMES)
 
 
+def keyspace_package(name: str) -> str:
+    """The package of a keyspace."""
+    return identifier(name.lower(), "k")
+
+
 def table_module(name: str) -> str:
     """The module of a table."""
     return identifier(name.lower(), "t")
