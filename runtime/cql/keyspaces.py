@@ -20,11 +20,14 @@ class Column(msgspec.Struct, frozen=True):
     descending: bool = False  # of a clustering column
 
 
-class UserType(msgspec.Struct, frozen=True):
-    """A user-defined type; its fields have no kind."""
-
+class Field(msgspec.Struct, frozen=True):
     name: str
-    fields: tuple[Column, ...]
+    type: str
+
+
+class UserType(msgspec.Struct, frozen=True):
+    name: str
+    fields: tuple[Field, ...]
     cql: str
 
 
