@@ -54,7 +54,7 @@ class FieldView:
         if self.is_key:
             return None
         if self.is_collection:
-            return f"msgspec.field(default_factory={self.python.partition('[')[0]})"
+            return f"msgspec.field(default_factory={self.python})"
         return "None"
 
     @property
@@ -118,13 +118,9 @@ class RangeView:
         if len(self.rest) == 1:
             return f"{first} | None"
         # Where a value is a tuple itself, only tuples of columns tell what is meant.
-        ways = [] if first.startswith("tuple[") else [first]
-        tuples = [f"tuple[{', '.join(each.python for each in self.rest[:many])}]" for many in _counts(self.rest)]
-        return " | ".join([*ways, *tuples, "None"])
-
-    @property
-    def shown(self) -> str:
-        return f"of `{self.rest[0].name}`"
+        alone = f"tuple[{first}]" if first.startswith("tuple[") else first
+        tuples = [key_type(self.rest[:many]) for many in range(2, len(self.rest) + 1)]
+        return " | ".join([alone, *tuples, "None"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +139,6 @@ class AnyRangeView:
     @property
     def values(self) -> str:
         return values((*self.partition, *self.clustering[:-1]))
-
-    @property
-    def shown(self) -> str:
-        return "of the clustering columns that follow those given"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +170,7 @@ class FinderView:
     way: _Way
     types: tuple[str, ...]  # of what is compared: of a key and a value where `way` is entry
     index: ir.CqlIndex
-    origin: str  # INDEX item_by_tag ON item (values(tags))
+    origin: str  # INDEX item_by_tag (values(tags))
 
     @property
     def arguments(self) -> str:
@@ -207,7 +199,7 @@ class FinderView:
             case "entry":
                 return f"key: {type}, value: {self.types[1]}"
             case "nearest":
-                return f"vector: {type}, limit: int"
+                return f"{name}: {type}, limit: int"
 
     @property
     def call(self) -> str:
@@ -225,7 +217,7 @@ class FinderView:
             case "entry":
                 return "containing_entry(key, value)"
             case "nearest":
-                return "nearest(vector, limit)"
+                return f"nearest({name}, limit)"
 
     @property
     def summary(self) -> str:
@@ -242,7 +234,7 @@ class FinderView:
             case "entry":
                 return f"The rows whose `{name}` has this value at this key."
             case "nearest":
-                return f"The rows whose `{name}` is nearest to a vector, at most 1,000, the nearest first."
+                return f"The rows whose `{name}` is nearest to this one, the nearest first: see `cql.Lookup.nearest`."
 
     @property
     def _is_map(self) -> bool:
@@ -365,7 +357,7 @@ class TableView:
     @property
     def order(self) -> str:
         ways = (f"`{each.name}`{' descending' if each.column.descending else ''}" for each in self.clustering)
-        return f"ordered by {', '.join(ways)}"
+        return f"in the order of {', '.join(ways)}"
 
     @property
     def in_row(self) -> AmongView:
@@ -545,7 +537,7 @@ class TableViews:
                 way=way,
                 types=types,
                 index=index,
-                origin=docstring(f"{'CUSTOM ' if index.custom else ''}INDEX {index.name} ON {table.name} ({held})"),
+                origin=docstring(f"{'CUSTOM ' if index.custom else ''}INDEX {index.name} ({held})"),
             )
 
     def _way(self, index: ir.CqlIndex, column: ir.CqlColumn) -> tuple[_Way, tuple[str, ...]]:
@@ -640,10 +632,6 @@ def finder_name(table: ir.CqlTable, index: ir.CqlIndex) -> str:
     return finder(table.name, index.name, [cql_column(index.column)])
 
 
-def _counts(fields: Fields) -> range:
-    return range(1, len(fields) + 1)
-
-
 def _modules(texts: Iterable[str], *, typing: bool) -> tuple[str, ...]:
     """The modules of Python's own that annotations name, and `typing` where that is needed anyway, as imported."""
     words = " ".join(texts)
@@ -692,14 +680,14 @@ def _update(row: str, of: str, fields: Fields) -> UpdateView:
         "Lists",
         [(each, each.python) for each in lists],
         append="Add items behind those of lists.",
-        prepend="Add items before those of lists, in the order given.",
+        prepend="Add items before those of lists, in their order.",
     )
     add("Sets", [(each, each.python) for each in sets], add="Add elements to sets.")
-    add("Maps", [(each, each.python) for each in maps], put="Write entries of maps.")
+    add("Maps", [(each, each.python) for each in maps], put="Put entries into maps; `cql.NULL` deletes one.")
     add(
         "Items",
         [(each, f"dict[int, {each.item}]") for each in lists],
-        put_at="Write items of lists by their index, from 0. Cassandra reads the list first.",
+        put_at="Replace items of lists by their index, from 0; `cql.NULL` takes one out.",
     )
     removed = (
         (lists, "items from lists wherever they are"),
@@ -709,7 +697,7 @@ def _update(row: str, of: str, fields: Fields) -> UpdateView:
     discarded = [(each, each.python) for each in (*lists, *sets)]
     discarded += [(each, f"set[{each.item}]") for each in maps]
     add(
-        "Discards",
+        "Parts",
         discarded,
         discard=f"Remove {', '.join(text for each, text in removed if each)}.",
     )

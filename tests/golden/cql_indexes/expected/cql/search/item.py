@@ -15,7 +15,7 @@ from runtime import cql
 from runtime.cql import types
 
 
-class Item(cql.Row, frozen=True):
+class Item(cql.Row, frozen=True, gc=False):
     """A row of `search.item`."""
 
     item_id: uuid.UUID
@@ -28,11 +28,11 @@ class Item(cql.Row, frozen=True):
     address: ipaddress.IPv4Address | ipaddress.IPv6Address | None = None
     owner: int | None = None
     pair: tuple[int | None, str | None] | None = None
-    words: list[str] = msgspec.field(default_factory=list)
-    tags: set[str] = msgspec.field(default_factory=set)
-    amounts: dict[str, int] = msgspec.field(default_factory=dict)
-    sizes: dict[str, int] = msgspec.field(default_factory=dict)
-    levels: dict[str, int] = msgspec.field(default_factory=dict)
+    words: list[str] = msgspec.field(default_factory=list[str])
+    tags: set[str] = msgspec.field(default_factory=set[str])
+    amounts: dict[str, int] = msgspec.field(default_factory=dict[str, int])
+    sizes: dict[str, int] = msgspec.field(default_factory=dict[str, int])
+    levels: dict[str, int] = msgspec.field(default_factory=dict[str, int])
     path: list[str] | None = None
     embedding: list[float] | None = None
 
@@ -78,7 +78,7 @@ if t.TYPE_CHECKING:
 
         words: dict[int, str]
 
-    class ItemDiscards(t.TypedDict, total=False):
+    class ItemParts(t.TypedDict, total=False):
         """What `ItemUpdate.discard` takes."""
 
         words: list[str]
@@ -99,7 +99,7 @@ class ItemUpdate(cql.Update[Item]):
     __slots__ = ()
 
     def set(self, **values: t.Unpack[ItemValues]) -> t.Self:
-        """Give columns these values; `NULL` deletes what they hold."""
+        """Give columns these values; `cql.NULL` deletes what they hold."""
         return self._set(values)
 
     def append(self, **lists: t.Unpack[ItemLists]) -> t.Self:
@@ -107,7 +107,7 @@ class ItemUpdate(cql.Update[Item]):
         return self._append(lists)
 
     def prepend(self, **lists: t.Unpack[ItemLists]) -> t.Self:
-        """Add items before those of lists, in the order given."""
+        """Add items before those of lists, in their order."""
         return self._prepend(lists)
 
     def add(self, **sets: t.Unpack[ItemSets]) -> t.Self:
@@ -115,16 +115,16 @@ class ItemUpdate(cql.Update[Item]):
         return self._add(sets)
 
     def put(self, **maps: t.Unpack[ItemMaps]) -> t.Self:
-        """Write entries of maps."""
+        """Put entries into maps; `cql.NULL` deletes one."""
         return self._put(maps)
 
     def put_at(self, **items: t.Unpack[ItemItems]) -> t.Self:
-        """Write items of lists by their index, from 0. Cassandra reads the list first."""
+        """Replace items of lists by their index, from 0; `cql.NULL` takes one out."""
         return self._put_at(items)
 
-    def discard(self, **discards: t.Unpack[ItemDiscards]) -> t.Self:
+    def discard(self, **parts: t.Unpack[ItemParts]) -> t.Self:
         """Remove items from lists wherever they are, elements from sets, entries from maps by their keys."""
-        return self._discard(discards)
+        return self._discard(parts)
 
 
 class ItemStaticUpdate(cql.Update[Item]):
@@ -133,7 +133,7 @@ class ItemStaticUpdate(cql.Update[Item]):
     __slots__ = ()
 
     def set(self, **values: t.Unpack[ItemStaticValues]) -> t.Self:
-        """Give columns these values; `NULL` deletes what they hold."""
+        """Give columns these values; `cql.NULL` deletes what they hold."""
         return self._set(values)
 
 
@@ -236,12 +236,18 @@ class ItemDao(cql.WritableDao[Item]):
     def get_many(
         cls, keys: t.Iterable[tuple[uuid.UUID, int, int]]
     ) -> cql.Query[dict[tuple[uuid.UUID, int, int], Item]]:
-        """The rows of these keys, by key, read side by side; a key without a row is left out. Generated from PRIMARY KEY ((item_id, part), place)."""
+        """The rows of these keys, by key; a key without a row is left out. Each is read on its own, side by side.
+
+        Generated from PRIMARY KEY ((item_id, part), place).
+        """
         return cls._key.get_many(keys)
 
     @classmethod
     def get_in(cls, *, item_id: uuid.UUID, part: int, place: t.Iterable[int]) -> cql.Slice[Item]:
-        """The rows of a partition whose `place` is one of these. Generated from PRIMARY KEY ((item_id, part), place)."""
+        """The rows of a partition whose `place` is one of these.
+
+        Generated from PRIMARY KEY ((item_id, part), place).
+        """
         return cls._key.get_in((item_id, part), place)
 
     @classmethod
@@ -256,7 +262,7 @@ class ItemDao(cql.WritableDao[Item]):
         at_most: int | None = None,
         limit: int | None = None,
     ) -> cql.Slice[Item]:
-        """Rows of a partition, ordered by `place`, between bounds of `place`: see `cql.Key.slice`.
+        """Rows of a partition, in the order of `place`: see `cql.Key.slice`.
 
         Generated from PRIMARY KEY ((item_id, part), place).
         """
@@ -264,67 +270,106 @@ class ItemDao(cql.WritableDao[Item]):
 
     @classmethod
     def slice_in(cls, *, item_id: uuid.UUID, part: t.Iterable[int], limit: int | None = None) -> cql.Found[Item]:
-        """The rows of the partitions whose `part` is one of these. Generated from PRIMARY KEY ((item_id, part), place)."""
+        """The rows of the partitions whose `part` is one of these.
+
+        Generated from PRIMARY KEY ((item_id, part), place).
+        """
         return cls._key.slice_in((item_id,), part, limit)
 
     @classmethod
     def partitions(cls, tokens: cql.TokenRange | None = None) -> cql.Pages[tuple[uuid.UUID, int]]:
-        """The key of each partition, or of those in a range of tokens. Generated from PRIMARY KEY ((item_id, part), place)."""
+        """The key of each partition, or of those in a range of tokens.
+
+        Generated from PRIMARY KEY ((item_id, part), place).
+        """
         return cls._key.partitions(tokens)
 
     @classmethod
     def by_name(cls, name: str) -> cql.Found[Item]:
-        """The rows whose `name` is this. Generated from INDEX item_name_idx ON item (name)."""
+        """The rows whose `name` is this.
+
+        Generated from INDEX item_name_idx (name).
+        """
         return cls._by_name.equal(name)
 
     @classmethod
     def by_part(cls, part: int) -> cql.Found[Item]:
-        """The rows whose `part` is this. Generated from INDEX item_part ON item (part)."""
+        """The rows whose `part` is this.
+
+        Generated from INDEX item_part (part).
+        """
         return cls._by_part.equal(part)
 
     @classmethod
     def by_place(cls, place: int) -> cql.Found[Item]:
-        """The rows whose `place` is this. Generated from INDEX item_by_place ON item (place)."""
+        """The rows whose `place` is this.
+
+        Generated from INDEX item_by_place (place).
+        """
         return cls._by_place.equal(place)
 
     @classmethod
     def by_owner(cls, owner: int) -> cql.Found[Item]:
-        """The rows whose `owner` is this. Generated from INDEX idx_owner ON item (owner)."""
+        """The rows whose `owner` is this.
+
+        Generated from INDEX idx_owner (owner).
+        """
         return cls._by_owner.equal(owner)
 
     @classmethod
     def by_pair(cls, pair: tuple[int | None, str | None]) -> cql.Found[Item]:
-        """The rows whose `pair` is this. Generated from INDEX item_by_pair ON item (pair)."""
+        """The rows whose `pair` is this.
+
+        Generated from INDEX item_by_pair (pair).
+        """
         return cls._by_pair.equal(pair)
 
     @classmethod
     def by_word(cls, value: str) -> cql.Found[Item]:
-        """The rows whose `words` holds this. Generated from INDEX item_by_word ON item (values(words))."""
+        """The rows whose `words` holds this.
+
+        Generated from INDEX item_by_word (values(words)).
+        """
         return cls._by_word.containing(value)
 
     @classmethod
     def by_tag(cls, value: str) -> cql.Found[Item]:
-        """The rows whose `tags` holds this. Generated from INDEX item_by_tag ON item (values(tags))."""
+        """The rows whose `tags` holds this.
+
+        Generated from INDEX item_by_tag (values(tags)).
+        """
         return cls._by_tag.containing(value)
 
     @classmethod
     def by_amount(cls, value: int) -> cql.Found[Item]:
-        """The rows whose `amounts` holds this value. Generated from INDEX item_by_amount ON item (values(amounts))."""
+        """The rows whose `amounts` holds this value.
+
+        Generated from INDEX item_by_amount (values(amounts)).
+        """
         return cls._by_amount.containing(value)
 
     @classmethod
     def by_size(cls, key: str) -> cql.Found[Item]:
-        """The rows whose `sizes` has this key. Generated from INDEX item_by_size ON item (keys(sizes))."""
+        """The rows whose `sizes` has this key.
+
+        Generated from INDEX item_by_size (keys(sizes)).
+        """
         return cls._by_size.containing_key(key)
 
     @classmethod
     def by_level(cls, key: str, value: int) -> cql.Found[Item]:
-        """The rows whose `levels` has this value at this key. Generated from INDEX item_by_level ON item (entries(levels))."""
+        """The rows whose `levels` has this value at this key.
+
+        Generated from INDEX item_by_level (entries(levels)).
+        """
         return cls._by_level.containing_entry(key, value)
 
     @classmethod
     def by_path(cls, path: list[str]) -> cql.Found[Item]:
-        """The rows whose `path` is this. Generated from INDEX item_by_path ON item (full(path))."""
+        """The rows whose `path` is this.
+
+        Generated from INDEX item_by_path (full(path)).
+        """
         return cls._by_path.equal(path)
 
     @classmethod
@@ -337,7 +382,10 @@ class ItemDao(cql.WritableDao[Item]):
         at_least: decimal.Decimal | None = None,
         at_most: decimal.Decimal | None = None,
     ) -> cql.Found[Item]:
-        """The rows whose `price` is this, or is between bounds: see `cql.Lookup.between`. Generated from CUSTOM INDEX item_by_price ON item (price)."""
+        """The rows whose `price` is this, or is between bounds: see `cql.Lookup.between`.
+
+        Generated from CUSTOM INDEX item_by_price (price).
+        """
         return cls._by_price.between(price, after, before, at_least, at_most)
 
     @classmethod
@@ -350,7 +398,10 @@ class ItemDao(cql.WritableDao[Item]):
         at_least: datetime.datetime | None = None,
         at_most: datetime.datetime | None = None,
     ) -> cql.Found[Item]:
-        """The rows whose `added` is this, or is between bounds: see `cql.Lookup.between`. Generated from CUSTOM INDEX item_by_added ON item (added)."""
+        """The rows whose `added` is this, or is between bounds: see `cql.Lookup.between`.
+
+        Generated from CUSTOM INDEX item_by_added (added).
+        """
         return cls._by_added.between(added, after, before, at_least, at_most)
 
     @classmethod
@@ -363,27 +414,42 @@ class ItemDao(cql.WritableDao[Item]):
         at_least: ipaddress.IPv4Address | ipaddress.IPv6Address | None = None,
         at_most: ipaddress.IPv4Address | ipaddress.IPv6Address | None = None,
     ) -> cql.Found[Item]:
-        """The rows whose `address` is this, or is between bounds: see `cql.Lookup.between`. Generated from CUSTOM INDEX item_by_address ON item (address)."""
+        """The rows whose `address` is this, or is between bounds: see `cql.Lookup.between`.
+
+        Generated from CUSTOM INDEX item_by_address (address).
+        """
         return cls._by_address.between(address, after, before, at_least, at_most)
 
     @classmethod
     def by_open(cls, is_open: bool) -> cql.Found[Item]:
-        """The rows whose `is_open` is this. Generated from CUSTOM INDEX item_by_open ON item (is_open)."""
+        """The rows whose `is_open` is this.
+
+        Generated from CUSTOM INDEX item_by_open (is_open).
+        """
         return cls._by_open.equal(is_open)
 
     @classmethod
-    def nearest_embedding(cls, vector: list[float], limit: int) -> cql.Rows[Item]:
-        """The rows whose `embedding` is nearest to a vector, at most 1,000, the nearest first. Generated from CUSTOM INDEX item_by_embedding ON item (embedding)."""
-        return cls._nearest_embedding.nearest(vector, limit)
+    def nearest_embedding(cls, embedding: list[float], limit: int) -> cql.Rows[Item]:
+        """The rows whose `embedding` is nearest to this one, the nearest first: see `cql.Lookup.nearest`.
+
+        Generated from CUSTOM INDEX item_by_embedding (embedding).
+        """
+        return cls._nearest_embedding.nearest(embedding, limit)
 
     @classmethod
     def update(cls, *, item_id: uuid.UUID, part: int, place: int) -> ItemUpdate:
-        """Change the row of this key; there is one afterwards. Generated from PRIMARY KEY ((item_id, part), place)."""
+        """Change the row of this key, or make one.
+
+        Generated from PRIMARY KEY ((item_id, part), place).
+        """
         return ItemUpdate(cls._key.row, (item_id, part, place))
 
     @classmethod
     def update_static(cls, *, item_id: uuid.UUID, part: int) -> ItemStaticUpdate:
-        """Change the static columns of this partition. Generated from PRIMARY KEY ((item_id, part), place)."""
+        """Change the static columns of this partition.
+
+        Generated from PRIMARY KEY ((item_id, part), place).
+        """
         return ItemStaticUpdate(cls._key.partition, (item_id, part))
 
     @classmethod
@@ -402,7 +468,10 @@ class ItemDao(cql.WritableDao[Item]):
         at_least: int | None = None,
         at_most: int | None = None,
     ) -> cql.RangeDelete[Item]:
-        """Delete the rows that `slice` gives, of which something must be said. Generated from PRIMARY KEY ((item_id, part), place)."""
+        """Delete the rows that `slice` gives: see `cql.Key.delete_slice`.
+
+        Generated from PRIMARY KEY ((item_id, part), place).
+        """
         return cls._key.delete_slice((item_id, part), after, before, at_least, at_most)
 
     @classmethod

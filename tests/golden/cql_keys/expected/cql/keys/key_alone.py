@@ -9,7 +9,7 @@ from runtime import cql
 from runtime.cql import types
 
 
-class KeyAlone(cql.Row, frozen=True):
+class KeyAlone(cql.Row, frozen=True, gc=False):
     """Rows without anything to change in them."""
 
     id: int
@@ -40,12 +40,18 @@ class KeyAloneDao(cql.WritableDao[KeyAlone]):
 
     @classmethod
     def get_many(cls, keys: t.Iterable[tuple[int, int]]) -> cql.Query[dict[tuple[int, int], KeyAlone]]:
-        """The rows of these keys, by key, read side by side; a key without a row is left out. Generated from PRIMARY KEY (id, place)."""
+        """The rows of these keys, by key; a key without a row is left out. Each is read on its own, side by side.
+
+        Generated from PRIMARY KEY (id, place).
+        """
         return cls._key.get_many(keys)
 
     @classmethod
     def get_in(cls, *, id: int, place: t.Iterable[int]) -> cql.Slice[KeyAlone]:
-        """The rows of a partition whose `place` is one of these. Generated from PRIMARY KEY (id, place)."""
+        """The rows of a partition whose `place` is one of these.
+
+        Generated from PRIMARY KEY (id, place).
+        """
         return cls._key.get_in((id,), place)
 
     @classmethod
@@ -59,7 +65,7 @@ class KeyAloneDao(cql.WritableDao[KeyAlone]):
         at_most: int | None = None,
         limit: int | None = None,
     ) -> cql.Slice[KeyAlone]:
-        """Rows of a partition, ordered by `place`, between bounds of `place`: see `cql.Key.slice`.
+        """Rows of a partition, in the order of `place`: see `cql.Key.slice`.
 
         Generated from PRIMARY KEY (id, place).
         """
@@ -67,12 +73,18 @@ class KeyAloneDao(cql.WritableDao[KeyAlone]):
 
     @classmethod
     def slice_in(cls, *, id: t.Iterable[int], limit: int | None = None) -> cql.Found[KeyAlone]:
-        """The rows of the partitions whose `id` is one of these. Generated from PRIMARY KEY (id, place)."""
+        """The rows of the partitions whose `id` is one of these.
+
+        Generated from PRIMARY KEY (id, place).
+        """
         return cls._key.slice_in((), id, limit)
 
     @classmethod
     def partitions(cls, tokens: cql.TokenRange | None = None) -> cql.Pages[int]:
-        """The key of each partition, or of those in a range of tokens. Generated from PRIMARY KEY (id, place)."""
+        """The key of each partition, or of those in a range of tokens.
+
+        Generated from PRIMARY KEY (id, place).
+        """
         return cls._key.partitions(tokens)
 
     @classmethod
@@ -90,7 +102,10 @@ class KeyAloneDao(cql.WritableDao[KeyAlone]):
         at_least: int | None = None,
         at_most: int | None = None,
     ) -> cql.RangeDelete[KeyAlone]:
-        """Delete the rows that `slice` gives, of which something must be said. Generated from PRIMARY KEY (id, place)."""
+        """Delete the rows that `slice` gives: see `cql.Key.delete_slice`.
+
+        Generated from PRIMARY KEY (id, place).
+        """
         return cls._key.delete_slice((id,), after, before, at_least, at_most)
 
     @classmethod

@@ -9,7 +9,7 @@ from runtime import cql
 from runtime.cql import types
 
 
-class KeyOfCollections(cql.Row, frozen=True):
+class KeyOfCollections(cql.Row, frozen=True, gc=False):
     """What Cassandra takes in a key, Python must be able to hash."""
 
     id: frozenset[str]
@@ -33,7 +33,7 @@ class KeyOfCollectionsUpdate(cql.Update[KeyOfCollections]):
     __slots__ = ()
 
     def set(self, **values: t.Unpack[KeyOfCollectionsValues]) -> t.Self:
-        """Give columns these values; `NULL` deletes what they hold."""
+        """Give columns these values; `cql.NULL` deletes what they hold."""
         return self._set(values)
 
 
@@ -89,7 +89,10 @@ class KeyOfCollectionsDao(cql.WritableDao[KeyOfCollections]):
             KeyOfCollections,
         ]
     ]:
-        """The rows of these keys, by key, read side by side; a key without a row is left out. Generated from PRIMARY KEY (id, pair, path, weight)."""
+        """The rows of these keys, by key; a key without a row is left out. Each is read on its own, side by side.
+
+        Generated from PRIMARY KEY (id, pair, path, weight).
+        """
         return cls._key.get_many(keys)
 
     @classmethod
@@ -101,7 +104,10 @@ class KeyOfCollectionsDao(cql.WritableDao[KeyOfCollections]):
         path: tuple[str, ...],
         weight: t.Iterable[cql.FrozenMap[str, tuple[int, ...]]],
     ) -> cql.Slice[KeyOfCollections]:
-        """The rows of a partition whose `weight` is one of these. Generated from PRIMARY KEY (id, pair, path, weight)."""
+        """The rows of a partition whose `weight` is one of these.
+
+        Generated from PRIMARY KEY (id, pair, path, weight).
+        """
         return cls._key.get_in((id, pair, path), weight)
 
     @t.overload
@@ -171,7 +177,7 @@ class KeyOfCollectionsDao(cql.WritableDao[KeyOfCollections]):
         at_most: t.Any = None,
         limit: int | None = None,
     ) -> cql.Slice[KeyOfCollections]:
-        """Rows of a partition, ordered by `pair`, `path`, `weight`, between bounds of the clustering columns that follow those given: see `cql.Key.slice`.
+        """Rows of a partition, in the order of `pair`, `path`, `weight`: see `cql.Key.slice`.
 
         Generated from PRIMARY KEY (id, pair, path, weight).
         """
@@ -179,12 +185,18 @@ class KeyOfCollectionsDao(cql.WritableDao[KeyOfCollections]):
 
     @classmethod
     def slice_in(cls, *, id: t.Iterable[frozenset[str]], limit: int | None = None) -> cql.Found[KeyOfCollections]:
-        """The rows of the partitions whose `id` is one of these. Generated from PRIMARY KEY (id, pair, path, weight)."""
+        """The rows of the partitions whose `id` is one of these.
+
+        Generated from PRIMARY KEY (id, pair, path, weight).
+        """
         return cls._key.slice_in((), id, limit)
 
     @classmethod
     def partitions(cls, tokens: cql.TokenRange | None = None) -> cql.Pages[frozenset[str]]:
-        """The key of each partition, or of those in a range of tokens. Generated from PRIMARY KEY (id, pair, path, weight)."""
+        """The key of each partition, or of those in a range of tokens.
+
+        Generated from PRIMARY KEY (id, pair, path, weight).
+        """
         return cls._key.partitions(tokens)
 
     @classmethod
@@ -196,7 +208,10 @@ class KeyOfCollectionsDao(cql.WritableDao[KeyOfCollections]):
         path: tuple[str, ...],
         weight: cql.FrozenMap[str, tuple[int, ...]],
     ) -> KeyOfCollectionsUpdate:
-        """Change the row of this key; there is one afterwards. Generated from PRIMARY KEY (id, pair, path, weight)."""
+        """Change the row of this key, or make one.
+
+        Generated from PRIMARY KEY (id, pair, path, weight).
+        """
         return KeyOfCollectionsUpdate(cls._key.row, (id, pair, path, weight))
 
     @classmethod
@@ -274,7 +289,10 @@ class KeyOfCollectionsDao(cql.WritableDao[KeyOfCollections]):
         at_least: t.Any = None,
         at_most: t.Any = None,
     ) -> cql.RangeDelete[KeyOfCollections]:
-        """Delete the rows that `slice` gives, of which something must be said. Generated from PRIMARY KEY (id, pair, path, weight)."""
+        """Delete the rows that `slice` gives: see `cql.Key.delete_slice`.
+
+        Generated from PRIMARY KEY (id, pair, path, weight).
+        """
         return cls._key.delete_slice((id, pair, path), after, before, at_least, at_most)
 
     @classmethod

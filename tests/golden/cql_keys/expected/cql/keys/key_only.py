@@ -10,7 +10,7 @@ from runtime import cql
 from runtime.cql import types
 
 
-class KeyOnly(cql.Row, frozen=True):
+class KeyOnly(cql.Row, frozen=True, gc=False):
     """A row of `keys.key_only`."""
 
     id: uuid.UUID
@@ -38,17 +38,26 @@ class KeyOnlyDao(cql.WritableDao[KeyOnly]):
 
     @classmethod
     def get_many(cls, keys: t.Iterable[uuid.UUID]) -> cql.Query[dict[uuid.UUID, KeyOnly]]:
-        """The rows of these keys, by key, read side by side; a key without a row is left out. Generated from PRIMARY KEY (id)."""
+        """The rows of these keys, by key; a key without a row is left out. Each is read on its own, side by side.
+
+        Generated from PRIMARY KEY (id).
+        """
         return cls._key.get_many(keys)
 
     @classmethod
     def slice_in(cls, *, id: t.Iterable[uuid.UUID], limit: int | None = None) -> cql.Found[KeyOnly]:
-        """The rows of the partitions whose `id` is one of these. Generated from PRIMARY KEY (id)."""
+        """The rows of the partitions whose `id` is one of these.
+
+        Generated from PRIMARY KEY (id).
+        """
         return cls._key.slice_in((), id, limit)
 
     @classmethod
     def partitions(cls, tokens: cql.TokenRange | None = None) -> cql.Pages[uuid.UUID]:
-        """The key of each partition, or of those in a range of tokens. Generated from PRIMARY KEY (id)."""
+        """The key of each partition, or of those in a range of tokens.
+
+        Generated from PRIMARY KEY (id).
+        """
         return cls._key.partitions(tokens)
 
     @classmethod

@@ -9,7 +9,7 @@ from runtime import cql
 from runtime.cql import types
 
 
-class OneOne(cql.Row, frozen=True):
+class OneOne(cql.Row, frozen=True, gc=False):
     """A row of `keys.one_one`."""
 
     id: int
@@ -31,7 +31,7 @@ class OneOneUpdate(cql.Update[OneOne]):
     __slots__ = ()
 
     def set(self, **values: t.Unpack[OneOneValues]) -> t.Self:
-        """Give columns these values; `NULL` deletes what they hold."""
+        """Give columns these values; `cql.NULL` deletes what they hold."""
         return self._set(values)
 
 
@@ -60,12 +60,18 @@ class OneOneDao(cql.WritableDao[OneOne]):
 
     @classmethod
     def get_many(cls, keys: t.Iterable[tuple[int, int]]) -> cql.Query[dict[tuple[int, int], OneOne]]:
-        """The rows of these keys, by key, read side by side; a key without a row is left out. Generated from PRIMARY KEY (id, place)."""
+        """The rows of these keys, by key; a key without a row is left out. Each is read on its own, side by side.
+
+        Generated from PRIMARY KEY (id, place).
+        """
         return cls._key.get_many(keys)
 
     @classmethod
     def get_in(cls, *, id: int, place: t.Iterable[int]) -> cql.Slice[OneOne]:
-        """The rows of a partition whose `place` is one of these. Generated from PRIMARY KEY (id, place)."""
+        """The rows of a partition whose `place` is one of these.
+
+        Generated from PRIMARY KEY (id, place).
+        """
         return cls._key.get_in((id,), place)
 
     @classmethod
@@ -79,7 +85,7 @@ class OneOneDao(cql.WritableDao[OneOne]):
         at_most: int | None = None,
         limit: int | None = None,
     ) -> cql.Slice[OneOne]:
-        """Rows of a partition, ordered by `place`, between bounds of `place`: see `cql.Key.slice`.
+        """Rows of a partition, in the order of `place`: see `cql.Key.slice`.
 
         Generated from PRIMARY KEY (id, place).
         """
@@ -87,17 +93,26 @@ class OneOneDao(cql.WritableDao[OneOne]):
 
     @classmethod
     def slice_in(cls, *, id: t.Iterable[int], limit: int | None = None) -> cql.Found[OneOne]:
-        """The rows of the partitions whose `id` is one of these. Generated from PRIMARY KEY (id, place)."""
+        """The rows of the partitions whose `id` is one of these.
+
+        Generated from PRIMARY KEY (id, place).
+        """
         return cls._key.slice_in((), id, limit)
 
     @classmethod
     def partitions(cls, tokens: cql.TokenRange | None = None) -> cql.Pages[int]:
-        """The key of each partition, or of those in a range of tokens. Generated from PRIMARY KEY (id, place)."""
+        """The key of each partition, or of those in a range of tokens.
+
+        Generated from PRIMARY KEY (id, place).
+        """
         return cls._key.partitions(tokens)
 
     @classmethod
     def update(cls, *, id: int, place: int) -> OneOneUpdate:
-        """Change the row of this key; there is one afterwards. Generated from PRIMARY KEY (id, place)."""
+        """Change the row of this key, or make one.
+
+        Generated from PRIMARY KEY (id, place).
+        """
         return OneOneUpdate(cls._key.row, (id, place))
 
     @classmethod
@@ -115,7 +130,10 @@ class OneOneDao(cql.WritableDao[OneOne]):
         at_least: int | None = None,
         at_most: int | None = None,
     ) -> cql.RangeDelete[OneOne]:
-        """Delete the rows that `slice` gives, of which something must be said. Generated from PRIMARY KEY (id, place)."""
+        """Delete the rows that `slice` gives: see `cql.Key.delete_slice`.
+
+        Generated from PRIMARY KEY (id, place).
+        """
         return cls._key.delete_slice((id,), after, before, at_least, at_most)
 
     @classmethod

@@ -9,7 +9,7 @@ from runtime import cql
 from runtime.cql import types
 
 
-class Several(cql.Row, frozen=True):
+class Several(cql.Row, frozen=True, gc=False):
     """A partition key of two columns and nothing after it."""
 
     region: str
@@ -31,7 +31,7 @@ class SeveralUpdate(cql.Update[Several]):
     __slots__ = ()
 
     def set(self, **values: t.Unpack[SeveralValues]) -> t.Self:
-        """Give columns these values; `NULL` deletes what they hold."""
+        """Give columns these values; `cql.NULL` deletes what they hold."""
         return self._set(values)
 
 
@@ -59,22 +59,34 @@ class SeveralDao(cql.WritableDao[Several]):
 
     @classmethod
     def get_many(cls, keys: t.Iterable[tuple[str, int]]) -> cql.Query[dict[tuple[str, int], Several]]:
-        """The rows of these keys, by key, read side by side; a key without a row is left out. Generated from PRIMARY KEY ((region, shard))."""
+        """The rows of these keys, by key; a key without a row is left out. Each is read on its own, side by side.
+
+        Generated from PRIMARY KEY ((region, shard)).
+        """
         return cls._key.get_many(keys)
 
     @classmethod
     def slice_in(cls, *, region: str, shard: t.Iterable[int], limit: int | None = None) -> cql.Found[Several]:
-        """The rows of the partitions whose `shard` is one of these. Generated from PRIMARY KEY ((region, shard))."""
+        """The rows of the partitions whose `shard` is one of these.
+
+        Generated from PRIMARY KEY ((region, shard)).
+        """
         return cls._key.slice_in((region,), shard, limit)
 
     @classmethod
     def partitions(cls, tokens: cql.TokenRange | None = None) -> cql.Pages[tuple[str, int]]:
-        """The key of each partition, or of those in a range of tokens. Generated from PRIMARY KEY ((region, shard))."""
+        """The key of each partition, or of those in a range of tokens.
+
+        Generated from PRIMARY KEY ((region, shard)).
+        """
         return cls._key.partitions(tokens)
 
     @classmethod
     def update(cls, *, region: str, shard: int) -> SeveralUpdate:
-        """Change the row of this key; there is one afterwards. Generated from PRIMARY KEY ((region, shard))."""
+        """Change the row of this key, or make one.
+
+        Generated from PRIMARY KEY ((region, shard)).
+        """
         return SeveralUpdate(cls._key.row, (region, shard))
 
     @classmethod

@@ -12,7 +12,7 @@ from runtime import cql
 from runtime.cql import types
 
 
-class SeveralSeveral(cql.Row, frozen=True):
+class SeveralSeveral(cql.Row, frozen=True, gc=False):
     """A row of `keys.several_several`."""
 
     region: str
@@ -38,7 +38,7 @@ class SeveralSeveralUpdate(cql.Update[SeveralSeveral]):
     __slots__ = ()
 
     def set(self, **values: t.Unpack[SeveralSeveralValues]) -> t.Self:
-        """Give columns these values; `NULL` deletes what they hold."""
+        """Give columns these values; `cql.NULL` deletes what they hold."""
         return self._set(values)
 
 
@@ -78,7 +78,10 @@ class SeveralSeveralDao(cql.WritableDao[SeveralSeveral]):
     def get_many(
         cls, keys: t.Iterable[tuple[str, datetime.date, datetime.datetime, uuid.UUID, decimal.Decimal]]
     ) -> cql.Query[dict[tuple[str, datetime.date, datetime.datetime, uuid.UUID, decimal.Decimal], SeveralSeveral]]:
-        """The rows of these keys, by key, read side by side; a key without a row is left out. Generated from PRIMARY KEY ((region, day), first, second, third)."""
+        """The rows of these keys, by key; a key without a row is left out. Each is read on its own, side by side.
+
+        Generated from PRIMARY KEY ((region, day), first, second, third).
+        """
         return cls._key.get_many(keys)
 
     @classmethod
@@ -91,7 +94,10 @@ class SeveralSeveralDao(cql.WritableDao[SeveralSeveral]):
         second: uuid.UUID,
         third: t.Iterable[decimal.Decimal],
     ) -> cql.Slice[SeveralSeveral]:
-        """The rows of a partition whose `third` is one of these. Generated from PRIMARY KEY ((region, day), first, second, third)."""
+        """The rows of a partition whose `third` is one of these.
+
+        Generated from PRIMARY KEY ((region, day), first, second, third).
+        """
         return cls._key.get_in((region, day, first, second), third)
 
     @t.overload
@@ -102,22 +108,18 @@ class SeveralSeveralDao(cql.WritableDao[SeveralSeveral]):
         region: str,
         day: datetime.date,
         after: datetime.datetime
-        | tuple[datetime.datetime]
         | tuple[datetime.datetime, uuid.UUID]
         | tuple[datetime.datetime, uuid.UUID, decimal.Decimal]
         | None = None,
         before: datetime.datetime
-        | tuple[datetime.datetime]
         | tuple[datetime.datetime, uuid.UUID]
         | tuple[datetime.datetime, uuid.UUID, decimal.Decimal]
         | None = None,
         at_least: datetime.datetime
-        | tuple[datetime.datetime]
         | tuple[datetime.datetime, uuid.UUID]
         | tuple[datetime.datetime, uuid.UUID, decimal.Decimal]
         | None = None,
         at_most: datetime.datetime
-        | tuple[datetime.datetime]
         | tuple[datetime.datetime, uuid.UUID]
         | tuple[datetime.datetime, uuid.UUID, decimal.Decimal]
         | None = None,
@@ -132,10 +134,10 @@ class SeveralSeveralDao(cql.WritableDao[SeveralSeveral]):
         region: str,
         day: datetime.date,
         first: datetime.datetime,
-        after: uuid.UUID | tuple[uuid.UUID] | tuple[uuid.UUID, decimal.Decimal] | None = None,
-        before: uuid.UUID | tuple[uuid.UUID] | tuple[uuid.UUID, decimal.Decimal] | None = None,
-        at_least: uuid.UUID | tuple[uuid.UUID] | tuple[uuid.UUID, decimal.Decimal] | None = None,
-        at_most: uuid.UUID | tuple[uuid.UUID] | tuple[uuid.UUID, decimal.Decimal] | None = None,
+        after: uuid.UUID | tuple[uuid.UUID, decimal.Decimal] | None = None,
+        before: uuid.UUID | tuple[uuid.UUID, decimal.Decimal] | None = None,
+        at_least: uuid.UUID | tuple[uuid.UUID, decimal.Decimal] | None = None,
+        at_most: uuid.UUID | tuple[uuid.UUID, decimal.Decimal] | None = None,
         limit: int | None = None,
     ) -> cql.Slice[SeveralSeveral]: ...
 
@@ -169,7 +171,7 @@ class SeveralSeveralDao(cql.WritableDao[SeveralSeveral]):
         at_most: t.Any = None,
         limit: int | None = None,
     ) -> cql.Slice[SeveralSeveral]:
-        """Rows of a partition, ordered by `first` descending, `second`, `third` descending, between bounds of the clustering columns that follow those given: see `cql.Key.slice`.
+        """Rows of a partition, in the order of `first` descending, `second`, `third` descending: see `cql.Key.slice`.
 
         Generated from PRIMARY KEY ((region, day), first, second, third).
         """
@@ -179,19 +181,28 @@ class SeveralSeveralDao(cql.WritableDao[SeveralSeveral]):
     def slice_in(
         cls, *, region: str, day: t.Iterable[datetime.date], limit: int | None = None
     ) -> cql.Found[SeveralSeveral]:
-        """The rows of the partitions whose `day` is one of these. Generated from PRIMARY KEY ((region, day), first, second, third)."""
+        """The rows of the partitions whose `day` is one of these.
+
+        Generated from PRIMARY KEY ((region, day), first, second, third).
+        """
         return cls._key.slice_in((region,), day, limit)
 
     @classmethod
     def partitions(cls, tokens: cql.TokenRange | None = None) -> cql.Pages[tuple[str, datetime.date]]:
-        """The key of each partition, or of those in a range of tokens. Generated from PRIMARY KEY ((region, day), first, second, third)."""
+        """The key of each partition, or of those in a range of tokens.
+
+        Generated from PRIMARY KEY ((region, day), first, second, third).
+        """
         return cls._key.partitions(tokens)
 
     @classmethod
     def update(
         cls, *, region: str, day: datetime.date, first: datetime.datetime, second: uuid.UUID, third: decimal.Decimal
     ) -> SeveralSeveralUpdate:
-        """Change the row of this key; there is one afterwards. Generated from PRIMARY KEY ((region, day), first, second, third)."""
+        """Change the row of this key, or make one.
+
+        Generated from PRIMARY KEY ((region, day), first, second, third).
+        """
         return SeveralSeveralUpdate(cls._key.row, (region, day, first, second, third))
 
     @classmethod
@@ -209,22 +220,18 @@ class SeveralSeveralDao(cql.WritableDao[SeveralSeveral]):
         region: str,
         day: datetime.date,
         after: datetime.datetime
-        | tuple[datetime.datetime]
         | tuple[datetime.datetime, uuid.UUID]
         | tuple[datetime.datetime, uuid.UUID, decimal.Decimal]
         | None = None,
         before: datetime.datetime
-        | tuple[datetime.datetime]
         | tuple[datetime.datetime, uuid.UUID]
         | tuple[datetime.datetime, uuid.UUID, decimal.Decimal]
         | None = None,
         at_least: datetime.datetime
-        | tuple[datetime.datetime]
         | tuple[datetime.datetime, uuid.UUID]
         | tuple[datetime.datetime, uuid.UUID, decimal.Decimal]
         | None = None,
         at_most: datetime.datetime
-        | tuple[datetime.datetime]
         | tuple[datetime.datetime, uuid.UUID]
         | tuple[datetime.datetime, uuid.UUID, decimal.Decimal]
         | None = None,
@@ -238,10 +245,10 @@ class SeveralSeveralDao(cql.WritableDao[SeveralSeveral]):
         region: str,
         day: datetime.date,
         first: datetime.datetime,
-        after: uuid.UUID | tuple[uuid.UUID] | tuple[uuid.UUID, decimal.Decimal] | None = None,
-        before: uuid.UUID | tuple[uuid.UUID] | tuple[uuid.UUID, decimal.Decimal] | None = None,
-        at_least: uuid.UUID | tuple[uuid.UUID] | tuple[uuid.UUID, decimal.Decimal] | None = None,
-        at_most: uuid.UUID | tuple[uuid.UUID] | tuple[uuid.UUID, decimal.Decimal] | None = None,
+        after: uuid.UUID | tuple[uuid.UUID, decimal.Decimal] | None = None,
+        before: uuid.UUID | tuple[uuid.UUID, decimal.Decimal] | None = None,
+        at_least: uuid.UUID | tuple[uuid.UUID, decimal.Decimal] | None = None,
+        at_most: uuid.UUID | tuple[uuid.UUID, decimal.Decimal] | None = None,
     ) -> cql.RangeDelete[SeveralSeveral]: ...
 
     @t.overload
@@ -272,7 +279,10 @@ class SeveralSeveralDao(cql.WritableDao[SeveralSeveral]):
         at_least: t.Any = None,
         at_most: t.Any = None,
     ) -> cql.RangeDelete[SeveralSeveral]:
-        """Delete the rows that `slice` gives, of which something must be said. Generated from PRIMARY KEY ((region, day), first, second, third)."""
+        """Delete the rows that `slice` gives: see `cql.Key.delete_slice`.
+
+        Generated from PRIMARY KEY ((region, day), first, second, third).
+        """
         return cls._key.delete_slice((region, day, first, second), after, before, at_least, at_most)
 
     @classmethod

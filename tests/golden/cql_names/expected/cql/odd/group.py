@@ -15,7 +15,7 @@ from runtime import cql
 from runtime.cql import types
 
 
-class Group(cql.Row, frozen=True):
+class Group(cql.Row, frozen=True, gc=False):
     """Says "hi" and ends in a backslash \\"""
 
     self_: int
@@ -26,12 +26,12 @@ class Group(cql.Row, frozen=True):
     Mixed_Case: int | None = None
     c_hidden: int | None = None
     insert_: int | None = None
-    int_: list[int] = msgspec.field(default_factory=list)
+    int_: list[int] = msgspec.field(default_factory=list[int])
     per_cent: str | None = None
     t_: int | None = None
     cql_: int | None = None
     types_: Class | None = None
-    msgspec_: set[str] = msgspec.field(default_factory=set)
+    msgspec_: set[str] = msgspec.field(default_factory=set[str])
     datetime_: datetime.datetime | None = None
     uuid_: uuid.UUID | None = None
     Gr__e: int | None = None
@@ -41,7 +41,7 @@ class Group(cql.Row, frozen=True):
     timestamp_: datetime.datetime | None = None
     key: str | None = None
     value: str | None = None
-    values: dict[str, int] = msgspec.field(default_factory=dict)
+    values: dict[str, int] = msgspec.field(default_factory=dict[str, int])
     cls_: int | None = None
 
 
@@ -92,7 +92,7 @@ if t.TYPE_CHECKING:
 
         int_: dict[int, int]
 
-    class GroupDiscards(t.TypedDict, total=False):
+    class GroupParts(t.TypedDict, total=False):
         """What `GroupUpdate.discard` takes."""
 
         int_: list[int]
@@ -106,7 +106,7 @@ class GroupUpdate(cql.Update[Group]):
     __slots__ = ()
 
     def set(self, **values: t.Unpack[GroupValues]) -> t.Self:
-        """Give columns these values; `NULL` deletes what they hold."""
+        """Give columns these values; `cql.NULL` deletes what they hold."""
         return self._set(values)
 
     def append(self, **lists: t.Unpack[GroupLists]) -> t.Self:
@@ -114,7 +114,7 @@ class GroupUpdate(cql.Update[Group]):
         return self._append(lists)
 
     def prepend(self, **lists: t.Unpack[GroupLists]) -> t.Self:
-        """Add items before those of lists, in the order given."""
+        """Add items before those of lists, in their order."""
         return self._prepend(lists)
 
     def add(self, **sets: t.Unpack[GroupSets]) -> t.Self:
@@ -122,16 +122,16 @@ class GroupUpdate(cql.Update[Group]):
         return self._add(sets)
 
     def put(self, **maps: t.Unpack[GroupMaps]) -> t.Self:
-        """Write entries of maps."""
+        """Put entries into maps; `cql.NULL` deletes one."""
         return self._put(maps)
 
     def put_at(self, **items: t.Unpack[GroupItems]) -> t.Self:
-        """Write items of lists by their index, from 0. Cassandra reads the list first."""
+        """Replace items of lists by their index, from 0; `cql.NULL` takes one out."""
         return self._put_at(items)
 
-    def discard(self, **discards: t.Unpack[GroupDiscards]) -> t.Self:
+    def discard(self, **parts: t.Unpack[GroupParts]) -> t.Self:
         """Remove items from lists wherever they are, elements from sets, entries from maps by their keys."""
-        return self._discard(discards)
+        return self._discard(parts)
 
 
 class GroupDao(cql.WritableDao[Group]):
@@ -217,12 +217,18 @@ class GroupDao(cql.WritableDao[Group]):
 
     @classmethod
     def get_many(cls, keys: t.Iterable[tuple[int, int, int, int]]) -> cql.Query[dict[tuple[int, int, int, int], Group]]:
-        """The rows of these keys, by key, read side by side; a key without a row is left out. Generated from PRIMARY KEY ((self, class), limit, after)."""
+        """The rows of these keys, by key; a key without a row is left out. Each is read on its own, side by side.
+
+        Generated from PRIMARY KEY ((self, class), limit, after).
+        """
         return cls._key.get_many(keys)
 
     @classmethod
     def get_in(cls, *, self_: int, class_: int, limit_: int, after_: t.Iterable[int]) -> cql.Slice[Group]:
-        """The rows of a partition whose `after_` is one of these. Generated from PRIMARY KEY ((self, class), limit, after)."""
+        """The rows of a partition whose `after_` is one of these.
+
+        Generated from PRIMARY KEY ((self, class), limit, after).
+        """
         return cls._key.get_in((self_, class_, limit_), after_)
 
     @t.overload
@@ -232,10 +238,10 @@ class GroupDao(cql.WritableDao[Group]):
         *,
         self_: int,
         class_: int,
-        after: int | tuple[int] | tuple[int, int] | None = None,
-        before: int | tuple[int] | tuple[int, int] | None = None,
-        at_least: int | tuple[int] | tuple[int, int] | None = None,
-        at_most: int | tuple[int] | tuple[int, int] | None = None,
+        after: int | tuple[int, int] | None = None,
+        before: int | tuple[int, int] | None = None,
+        at_least: int | tuple[int, int] | None = None,
+        at_most: int | tuple[int, int] | None = None,
         limit: int | None = None,
     ) -> cql.Slice[Group]: ...
 
@@ -267,7 +273,7 @@ class GroupDao(cql.WritableDao[Group]):
         at_most: t.Any = None,
         limit: int | None = None,
     ) -> cql.Slice[Group]:
-        """Rows of a partition, ordered by `limit_`, `after_`, between bounds of the clustering columns that follow those given: see `cql.Key.slice`.
+        """Rows of a partition, in the order of `limit_`, `after_`: see `cql.Key.slice`.
 
         Generated from PRIMARY KEY ((self, class), limit, after).
         """
@@ -275,32 +281,50 @@ class GroupDao(cql.WritableDao[Group]):
 
     @classmethod
     def slice_in(cls, *, self_: int, class_: t.Iterable[int], limit: int | None = None) -> cql.Found[Group]:
-        """The rows of the partitions whose `class_` is one of these. Generated from PRIMARY KEY ((self, class), limit, after)."""
+        """The rows of the partitions whose `class_` is one of these.
+
+        Generated from PRIMARY KEY ((self, class), limit, after).
+        """
         return cls._key.slice_in((self_,), class_, limit)
 
     @classmethod
     def partitions(cls, tokens: cql.TokenRange | None = None) -> cql.Pages[tuple[int, int]]:
-        """The key of each partition, or of those in a range of tokens. Generated from PRIMARY KEY ((self, class), limit, after)."""
+        """The key of each partition, or of those in a range of tokens.
+
+        Generated from PRIMARY KEY ((self, class), limit, after).
+        """
         return cls._key.partitions(tokens)
 
     @classmethod
     def by_key(cls, key: str) -> cql.Found[Group]:
-        """The rows whose `key` is this. Generated from INDEX Group_key_idx ON Group (key)."""
+        """The rows whose `key` is this.
+
+        Generated from INDEX Group_key_idx (key).
+        """
         return cls._by_key.equal(key)
 
     @classmethod
     def by_by(cls, value: str) -> cql.Found[Group]:
-        """The rows whose `value` is this. Generated from INDEX by ON Group (value)."""
+        """The rows whose `value` is this.
+
+        Generated from INDEX by (value).
+        """
         return cls._by_by.equal(value)
 
     @classmethod
     def by_select(cls, Mixed_Case: int) -> cql.Found[Group]:
-        """The rows whose `Mixed_Case` is this. Generated from INDEX select ON Group (Mixed Case)."""
+        """The rows whose `Mixed_Case` is this.
+
+        Generated from INDEX select (Mixed Case).
+        """
         return cls._by_select.equal(Mixed_Case)
 
     @classmethod
     def update(cls, *, self_: int, class_: int, limit_: int, after_: int) -> GroupUpdate:
-        """Change the row of this key; there is one afterwards. Generated from PRIMARY KEY ((self, class), limit, after)."""
+        """Change the row of this key, or make one.
+
+        Generated from PRIMARY KEY ((self, class), limit, after).
+        """
         return GroupUpdate(cls._key.row, (self_, class_, limit_, after_))
 
     @classmethod
@@ -315,10 +339,10 @@ class GroupDao(cql.WritableDao[Group]):
         *,
         self_: int,
         class_: int,
-        after: int | tuple[int] | tuple[int, int] | None = None,
-        before: int | tuple[int] | tuple[int, int] | None = None,
-        at_least: int | tuple[int] | tuple[int, int] | None = None,
-        at_most: int | tuple[int] | tuple[int, int] | None = None,
+        after: int | tuple[int, int] | None = None,
+        before: int | tuple[int, int] | None = None,
+        at_least: int | tuple[int, int] | None = None,
+        at_most: int | tuple[int, int] | None = None,
     ) -> cql.RangeDelete[Group]: ...
 
     @t.overload
@@ -347,7 +371,10 @@ class GroupDao(cql.WritableDao[Group]):
         at_least: t.Any = None,
         at_most: t.Any = None,
     ) -> cql.RangeDelete[Group]:
-        """Delete the rows that `slice` gives, of which something must be said. Generated from PRIMARY KEY ((self, class), limit, after)."""
+        """Delete the rows that `slice` gives: see `cql.Key.delete_slice`.
+
+        Generated from PRIMARY KEY ((self, class), limit, after).
+        """
         return cls._key.delete_slice((self_, class_, limit_), after, before, at_least, at_most)
 
     @classmethod

@@ -9,7 +9,7 @@ from runtime import cql
 from runtime.cql import types
 
 
-class Query(cql.Row, frozen=True):
+class Query(cql.Row, frozen=True, gc=False):
     """A row of `odd.query`."""
 
     table_: int
@@ -37,17 +37,26 @@ class QueryDao(cql.WritableDao[Query]):
 
     @classmethod
     def get_many(cls, keys: t.Iterable[int]) -> cql.Query[dict[int, Query]]:
-        """The rows of these keys, by key, read side by side; a key without a row is left out. Generated from PRIMARY KEY (table)."""
+        """The rows of these keys, by key; a key without a row is left out. Each is read on its own, side by side.
+
+        Generated from PRIMARY KEY (table).
+        """
         return cls._key.get_many(keys)
 
     @classmethod
     def slice_in(cls, *, table_: t.Iterable[int], limit: int | None = None) -> cql.Found[Query]:
-        """The rows of the partitions whose `table_` is one of these. Generated from PRIMARY KEY (table)."""
+        """The rows of the partitions whose `table_` is one of these.
+
+        Generated from PRIMARY KEY (table).
+        """
         return cls._key.slice_in((), table_, limit)
 
     @classmethod
     def partitions(cls, tokens: cql.TokenRange | None = None) -> cql.Pages[int]:
-        """The key of each partition, or of those in a range of tokens. Generated from PRIMARY KEY (table)."""
+        """The key of each partition, or of those in a range of tokens.
+
+        Generated from PRIMARY KEY (table).
+        """
         return cls._key.partitions(tokens)
 
     @classmethod

@@ -9,7 +9,7 @@ from runtime import cql
 from runtime.cql import types
 
 
-class Types(cql.Row, frozen=True):
+class Types(cql.Row, frozen=True, gc=False):
     """A row of `odd.types`."""
 
     id: int
@@ -30,7 +30,7 @@ class TypesUpdate(cql.Update[Types]):
     __slots__ = ()
 
     def set(self, **values: t.Unpack[TypesValues]) -> t.Self:
-        """Give columns these values; `NULL` deletes what they hold."""
+        """Give columns these values; `cql.NULL` deletes what they hold."""
         return self._set(values)
 
 
@@ -57,22 +57,34 @@ class TypesDao(cql.WritableDao[Types]):
 
     @classmethod
     def get_many(cls, keys: t.Iterable[int]) -> cql.Query[dict[int, Types]]:
-        """The rows of these keys, by key, read side by side; a key without a row is left out. Generated from PRIMARY KEY (id)."""
+        """The rows of these keys, by key; a key without a row is left out. Each is read on its own, side by side.
+
+        Generated from PRIMARY KEY (id).
+        """
         return cls._key.get_many(keys)
 
     @classmethod
     def slice_in(cls, *, id: t.Iterable[int], limit: int | None = None) -> cql.Found[Types]:
-        """The rows of the partitions whose `id` is one of these. Generated from PRIMARY KEY (id)."""
+        """The rows of the partitions whose `id` is one of these.
+
+        Generated from PRIMARY KEY (id).
+        """
         return cls._key.slice_in((), id, limit)
 
     @classmethod
     def partitions(cls, tokens: cql.TokenRange | None = None) -> cql.Pages[int]:
-        """The key of each partition, or of those in a range of tokens. Generated from PRIMARY KEY (id)."""
+        """The key of each partition, or of those in a range of tokens.
+
+        Generated from PRIMARY KEY (id).
+        """
         return cls._key.partitions(tokens)
 
     @classmethod
     def update(cls, *, id: int) -> TypesUpdate:
-        """Change the row of this key; there is one afterwards. Generated from PRIMARY KEY (id)."""
+        """Change the row of this key, or make one.
+
+        Generated from PRIMARY KEY (id).
+        """
         return TypesUpdate(cls._key.row, (id,))
 
     @classmethod

@@ -14,20 +14,20 @@ from runtime import cql
 from runtime.cql import types
 
 
-class Cart(cql.Row, frozen=True):
+class Cart(cql.Row, frozen=True, gc=False):
     """What somebody is about to buy."""
 
     cart_id: int
     item_id: int
     owner: str | None = None
     """One for the whole cart."""
-    labels: set[str] = msgspec.field(default_factory=set)
+    labels: set[str] = msgspec.field(default_factory=set[str])
     sent_to: Address | None = None
     count: int | None = None
     colour: int | None = None
-    notes: list[str] = msgspec.field(default_factory=list)
-    marks: set[str] = msgspec.field(default_factory=set)
-    prices: dict[str, decimal.Decimal] = msgspec.field(default_factory=dict)
+    notes: list[str] = msgspec.field(default_factory=list[str])
+    marks: set[str] = msgspec.field(default_factory=set[str])
+    prices: dict[str, decimal.Decimal] = msgspec.field(default_factory=dict[str, decimal.Decimal])
     billed: Address | None = None
 
 
@@ -64,7 +64,7 @@ if t.TYPE_CHECKING:
 
         notes: dict[int, str]
 
-    class CartDiscards(t.TypedDict, total=False):
+    class CartParts(t.TypedDict, total=False):
         """What `CartUpdate.discard` takes."""
 
         notes: list[str]
@@ -83,7 +83,7 @@ if t.TYPE_CHECKING:
 
         labels: set[str]
 
-    class CartStaticDiscards(t.TypedDict, total=False):
+    class CartStaticParts(t.TypedDict, total=False):
         """What `CartStaticUpdate.discard` takes."""
 
         labels: set[str]
@@ -95,7 +95,7 @@ class CartUpdate(cql.Update[Cart]):
     __slots__ = ()
 
     def set(self, **values: t.Unpack[CartValues]) -> t.Self:
-        """Give columns these values; `NULL` deletes what they hold."""
+        """Give columns these values; `cql.NULL` deletes what they hold."""
         return self._set(values)
 
     def append(self, **lists: t.Unpack[CartLists]) -> t.Self:
@@ -103,7 +103,7 @@ class CartUpdate(cql.Update[Cart]):
         return self._append(lists)
 
     def prepend(self, **lists: t.Unpack[CartLists]) -> t.Self:
-        """Add items before those of lists, in the order given."""
+        """Add items before those of lists, in their order."""
         return self._prepend(lists)
 
     def add(self, **sets: t.Unpack[CartSets]) -> t.Self:
@@ -111,19 +111,19 @@ class CartUpdate(cql.Update[Cart]):
         return self._add(sets)
 
     def put(self, **maps: t.Unpack[CartMaps]) -> t.Self:
-        """Write entries of maps."""
+        """Put entries into maps; `cql.NULL` deletes one."""
         return self._put(maps)
 
     def put_at(self, **items: t.Unpack[CartItems]) -> t.Self:
-        """Write items of lists by their index, from 0. Cassandra reads the list first."""
+        """Replace items of lists by their index, from 0; `cql.NULL` takes one out."""
         return self._put_at(items)
 
-    def discard(self, **discards: t.Unpack[CartDiscards]) -> t.Self:
+    def discard(self, **parts: t.Unpack[CartParts]) -> t.Self:
         """Remove items from lists wherever they are, elements from sets, entries from maps by their keys."""
-        return self._discard(discards)
+        return self._discard(parts)
 
     def set_billed(self, **fields: t.Unpack[AddressFields]) -> t.Self:
-        """Give fields of `billed` these values; `NULL` deletes what they hold."""
+        """Give fields of `billed` these values; `cql.NULL` deletes what they hold."""
         return self._set_fields("billed", fields)
 
 
@@ -133,19 +133,19 @@ class CartStaticUpdate(cql.Update[Cart]):
     __slots__ = ()
 
     def set(self, **values: t.Unpack[CartStaticValues]) -> t.Self:
-        """Give columns these values; `NULL` deletes what they hold."""
+        """Give columns these values; `cql.NULL` deletes what they hold."""
         return self._set(values)
 
     def add(self, **sets: t.Unpack[CartStaticSets]) -> t.Self:
         """Add elements to sets."""
         return self._add(sets)
 
-    def discard(self, **discards: t.Unpack[CartStaticDiscards]) -> t.Self:
+    def discard(self, **parts: t.Unpack[CartStaticParts]) -> t.Self:
         """Remove elements from sets."""
-        return self._discard(discards)
+        return self._discard(parts)
 
     def set_sent_to(self, **fields: t.Unpack[AddressFields]) -> t.Self:
-        """Give fields of `sent_to` these values; `NULL` deletes what they hold."""
+        """Give fields of `sent_to` these values; `cql.NULL` deletes what they hold."""
         return self._set_fields("sent_to", fields)
 
 
@@ -186,12 +186,18 @@ class CartDao(cql.WritableDao[Cart]):
 
     @classmethod
     def get_many(cls, keys: t.Iterable[tuple[int, int]]) -> cql.Query[dict[tuple[int, int], Cart]]:
-        """The rows of these keys, by key, read side by side; a key without a row is left out. Generated from PRIMARY KEY (cart_id, item_id)."""
+        """The rows of these keys, by key; a key without a row is left out. Each is read on its own, side by side.
+
+        Generated from PRIMARY KEY (cart_id, item_id).
+        """
         return cls._key.get_many(keys)
 
     @classmethod
     def get_in(cls, *, cart_id: int, item_id: t.Iterable[int]) -> cql.Slice[Cart]:
-        """The rows of a partition whose `item_id` is one of these. Generated from PRIMARY KEY (cart_id, item_id)."""
+        """The rows of a partition whose `item_id` is one of these.
+
+        Generated from PRIMARY KEY (cart_id, item_id).
+        """
         return cls._key.get_in((cart_id,), item_id)
 
     @classmethod
@@ -205,7 +211,7 @@ class CartDao(cql.WritableDao[Cart]):
         at_most: int | None = None,
         limit: int | None = None,
     ) -> cql.Slice[Cart]:
-        """Rows of a partition, ordered by `item_id`, between bounds of `item_id`: see `cql.Key.slice`.
+        """Rows of a partition, in the order of `item_id`: see `cql.Key.slice`.
 
         Generated from PRIMARY KEY (cart_id, item_id).
         """
@@ -213,22 +219,34 @@ class CartDao(cql.WritableDao[Cart]):
 
     @classmethod
     def slice_in(cls, *, cart_id: t.Iterable[int], limit: int | None = None) -> cql.Found[Cart]:
-        """The rows of the partitions whose `cart_id` is one of these. Generated from PRIMARY KEY (cart_id, item_id)."""
+        """The rows of the partitions whose `cart_id` is one of these.
+
+        Generated from PRIMARY KEY (cart_id, item_id).
+        """
         return cls._key.slice_in((), cart_id, limit)
 
     @classmethod
     def partitions(cls, tokens: cql.TokenRange | None = None) -> cql.Pages[int]:
-        """The key of each partition, or of those in a range of tokens. Generated from PRIMARY KEY (cart_id, item_id)."""
+        """The key of each partition, or of those in a range of tokens.
+
+        Generated from PRIMARY KEY (cart_id, item_id).
+        """
         return cls._key.partitions(tokens)
 
     @classmethod
     def update(cls, *, cart_id: int, item_id: int) -> CartUpdate:
-        """Change the row of this key; there is one afterwards. Generated from PRIMARY KEY (cart_id, item_id)."""
+        """Change the row of this key, or make one.
+
+        Generated from PRIMARY KEY (cart_id, item_id).
+        """
         return CartUpdate(cls._key.row, (cart_id, item_id))
 
     @classmethod
     def update_static(cls, *, cart_id: int) -> CartStaticUpdate:
-        """Change the static columns of this partition. Generated from PRIMARY KEY (cart_id, item_id)."""
+        """Change the static columns of this partition.
+
+        Generated from PRIMARY KEY (cart_id, item_id).
+        """
         return CartStaticUpdate(cls._key.partition, (cart_id,))
 
     @classmethod
@@ -246,7 +264,10 @@ class CartDao(cql.WritableDao[Cart]):
         at_least: int | None = None,
         at_most: int | None = None,
     ) -> cql.RangeDelete[Cart]:
-        """Delete the rows that `slice` gives, of which something must be said. Generated from PRIMARY KEY (cart_id, item_id)."""
+        """Delete the rows that `slice` gives: see `cql.Key.delete_slice`.
+
+        Generated from PRIMARY KEY (cart_id, item_id).
+        """
         return cls._key.delete_slice((cart_id,), after, before, at_least, at_most)
 
     @classmethod

@@ -10,7 +10,7 @@ from runtime import cql
 from runtime.cql import types
 
 
-class CartByColour(cql.Row, frozen=True):
+class CartByColour(cql.Row, frozen=True, gc=False):
     """A row of `shop.cart_by_colour`."""
 
     colour: int
@@ -50,12 +50,18 @@ class CartByColourDao(cql.Dao[CartByColour]):
 
     @classmethod
     def get_many(cls, keys: t.Iterable[tuple[int, int, int]]) -> cql.Query[dict[tuple[int, int, int], CartByColour]]:
-        """The rows of these keys, by key, read side by side; a key without a row is left out. Generated from PRIMARY KEY (colour, cart_id, item_id)."""
+        """The rows of these keys, by key; a key without a row is left out. Each is read on its own, side by side.
+
+        Generated from PRIMARY KEY (colour, cart_id, item_id).
+        """
         return cls._key.get_many(keys)
 
     @classmethod
     def get_in(cls, *, colour: int, cart_id: int, item_id: t.Iterable[int]) -> cql.Slice[CartByColour]:
-        """The rows of a partition whose `item_id` is one of these. Generated from PRIMARY KEY (colour, cart_id, item_id)."""
+        """The rows of a partition whose `item_id` is one of these.
+
+        Generated from PRIMARY KEY (colour, cart_id, item_id).
+        """
         return cls._key.get_in((colour, cart_id), item_id)
 
     @t.overload
@@ -64,10 +70,10 @@ class CartByColourDao(cql.Dao[CartByColour]):
         cls,
         *,
         colour: int,
-        after: int | tuple[int] | tuple[int, int] | None = None,
-        before: int | tuple[int] | tuple[int, int] | None = None,
-        at_least: int | tuple[int] | tuple[int, int] | None = None,
-        at_most: int | tuple[int] | tuple[int, int] | None = None,
+        after: int | tuple[int, int] | None = None,
+        before: int | tuple[int, int] | None = None,
+        at_least: int | tuple[int, int] | None = None,
+        at_most: int | tuple[int, int] | None = None,
         limit: int | None = None,
     ) -> cql.Slice[CartByColour]: ...
 
@@ -97,7 +103,7 @@ class CartByColourDao(cql.Dao[CartByColour]):
         at_most: t.Any = None,
         limit: int | None = None,
     ) -> cql.Slice[CartByColour]:
-        """Rows of a partition, ordered by `cart_id` descending, `item_id`, between bounds of the clustering columns that follow those given: see `cql.Key.slice`.
+        """Rows of a partition, in the order of `cart_id` descending, `item_id`: see `cql.Key.slice`.
 
         Generated from PRIMARY KEY (colour, cart_id, item_id).
         """
@@ -105,10 +111,16 @@ class CartByColourDao(cql.Dao[CartByColour]):
 
     @classmethod
     def slice_in(cls, *, colour: t.Iterable[int], limit: int | None = None) -> cql.Found[CartByColour]:
-        """The rows of the partitions whose `colour` is one of these. Generated from PRIMARY KEY (colour, cart_id, item_id)."""
+        """The rows of the partitions whose `colour` is one of these.
+
+        Generated from PRIMARY KEY (colour, cart_id, item_id).
+        """
         return cls._key.slice_in((), colour, limit)
 
     @classmethod
     def partitions(cls, tokens: cql.TokenRange | None = None) -> cql.Pages[int]:
-        """The key of each partition, or of those in a range of tokens. Generated from PRIMARY KEY (colour, cart_id, item_id)."""
+        """The key of each partition, or of those in a range of tokens.
+
+        Generated from PRIMARY KEY (colour, cart_id, item_id).
+        """
         return cls._key.partitions(tokens)

@@ -9,7 +9,7 @@ from runtime import cql
 from runtime.cql import types
 
 
-class Clicks(cql.Row, frozen=True):
+class Clicks(cql.Row, frozen=True, gc=False):
     """A row of `shop.clicks`."""
 
     shop: int
@@ -57,12 +57,18 @@ class ClicksDao(cql.Dao[Clicks]):
 
     @classmethod
     def get_many(cls, keys: t.Iterable[tuple[int, str]]) -> cql.Query[dict[tuple[int, str], Clicks]]:
-        """The rows of these keys, by key, read side by side; a key without a row is left out. Generated from PRIMARY KEY (shop, page)."""
+        """The rows of these keys, by key; a key without a row is left out. Each is read on its own, side by side.
+
+        Generated from PRIMARY KEY (shop, page).
+        """
         return cls._key.get_many(keys)
 
     @classmethod
     def get_in(cls, *, shop: int, page: t.Iterable[str]) -> cql.Slice[Clicks]:
-        """The rows of a partition whose `page` is one of these. Generated from PRIMARY KEY (shop, page)."""
+        """The rows of a partition whose `page` is one of these.
+
+        Generated from PRIMARY KEY (shop, page).
+        """
         return cls._key.get_in((shop,), page)
 
     @classmethod
@@ -76,7 +82,7 @@ class ClicksDao(cql.Dao[Clicks]):
         at_most: str | None = None,
         limit: int | None = None,
     ) -> cql.Slice[Clicks]:
-        """Rows of a partition, ordered by `page`, between bounds of `page`: see `cql.Key.slice`.
+        """Rows of a partition, in the order of `page`: see `cql.Key.slice`.
 
         Generated from PRIMARY KEY (shop, page).
         """
@@ -84,22 +90,34 @@ class ClicksDao(cql.Dao[Clicks]):
 
     @classmethod
     def slice_in(cls, *, shop: t.Iterable[int], limit: int | None = None) -> cql.Found[Clicks]:
-        """The rows of the partitions whose `shop` is one of these. Generated from PRIMARY KEY (shop, page)."""
+        """The rows of the partitions whose `shop` is one of these.
+
+        Generated from PRIMARY KEY (shop, page).
+        """
         return cls._key.slice_in((), shop, limit)
 
     @classmethod
     def partitions(cls, tokens: cql.TokenRange | None = None) -> cql.Pages[int]:
-        """The key of each partition, or of those in a range of tokens. Generated from PRIMARY KEY (shop, page)."""
+        """The key of each partition, or of those in a range of tokens.
+
+        Generated from PRIMARY KEY (shop, page).
+        """
         return cls._key.partitions(tokens)
 
     @classmethod
     def increment(cls, *, shop: int, page: str, **amounts: t.Unpack[ClicksAmounts]) -> cql.Increment[Clicks]:
-        """Add these amounts, negative ones too, to counters of the row of this key. Generated from PRIMARY KEY (shop, page)."""
+        """Add these amounts, negative ones too, to counters of the row of this key.
+
+        Generated from PRIMARY KEY (shop, page).
+        """
         return cls._key.increment((shop, page), amounts)
 
     @classmethod
     def increment_static(cls, *, shop: int, **amounts: t.Unpack[ClicksStaticAmounts]) -> cql.Increment[Clicks]:
-        """Add these amounts, negative ones too, to static counters of this partition. Generated from PRIMARY KEY (shop, page)."""
+        """Add these amounts, negative ones too, to static counters of this partition.
+
+        Generated from PRIMARY KEY (shop, page).
+        """
         return cls._key.increment_static((shop,), amounts)
 
     @classmethod
@@ -117,7 +135,10 @@ class ClicksDao(cql.Dao[Clicks]):
         at_least: str | None = None,
         at_most: str | None = None,
     ) -> cql.RangeDelete[Clicks]:
-        """Delete the rows that `slice` gives, of which something must be said. Generated from PRIMARY KEY (shop, page)."""
+        """Delete the rows that `slice` gives: see `cql.Key.delete_slice`.
+
+        Generated from PRIMARY KEY (shop, page).
+        """
         return cls._key.delete_slice((shop,), after, before, at_least, at_most)
 
     @classmethod

@@ -9,7 +9,7 @@ from runtime import cql
 from runtime.cql import types
 
 
-class OnlyStatic(cql.Row, frozen=True):
+class OnlyStatic(cql.Row, frozen=True, gc=False):
     """A row of `shop.only_static`."""
 
     id: int
@@ -31,7 +31,7 @@ class OnlyStaticStaticUpdate(cql.Update[OnlyStatic]):
     __slots__ = ()
 
     def set(self, **values: t.Unpack[OnlyStaticStaticValues]) -> t.Self:
-        """Give columns these values; `NULL` deletes what they hold."""
+        """Give columns these values; `cql.NULL` deletes what they hold."""
         return self._set(values)
 
 
@@ -60,12 +60,18 @@ class OnlyStaticDao(cql.WritableDao[OnlyStatic]):
 
     @classmethod
     def get_many(cls, keys: t.Iterable[tuple[int, int]]) -> cql.Query[dict[tuple[int, int], OnlyStatic]]:
-        """The rows of these keys, by key, read side by side; a key without a row is left out. Generated from PRIMARY KEY (id, place)."""
+        """The rows of these keys, by key; a key without a row is left out. Each is read on its own, side by side.
+
+        Generated from PRIMARY KEY (id, place).
+        """
         return cls._key.get_many(keys)
 
     @classmethod
     def get_in(cls, *, id: int, place: t.Iterable[int]) -> cql.Slice[OnlyStatic]:
-        """The rows of a partition whose `place` is one of these. Generated from PRIMARY KEY (id, place)."""
+        """The rows of a partition whose `place` is one of these.
+
+        Generated from PRIMARY KEY (id, place).
+        """
         return cls._key.get_in((id,), place)
 
     @classmethod
@@ -79,7 +85,7 @@ class OnlyStaticDao(cql.WritableDao[OnlyStatic]):
         at_most: int | None = None,
         limit: int | None = None,
     ) -> cql.Slice[OnlyStatic]:
-        """Rows of a partition, ordered by `place`, between bounds of `place`: see `cql.Key.slice`.
+        """Rows of a partition, in the order of `place`: see `cql.Key.slice`.
 
         Generated from PRIMARY KEY (id, place).
         """
@@ -87,17 +93,26 @@ class OnlyStaticDao(cql.WritableDao[OnlyStatic]):
 
     @classmethod
     def slice_in(cls, *, id: t.Iterable[int], limit: int | None = None) -> cql.Found[OnlyStatic]:
-        """The rows of the partitions whose `id` is one of these. Generated from PRIMARY KEY (id, place)."""
+        """The rows of the partitions whose `id` is one of these.
+
+        Generated from PRIMARY KEY (id, place).
+        """
         return cls._key.slice_in((), id, limit)
 
     @classmethod
     def partitions(cls, tokens: cql.TokenRange | None = None) -> cql.Pages[int]:
-        """The key of each partition, or of those in a range of tokens. Generated from PRIMARY KEY (id, place)."""
+        """The key of each partition, or of those in a range of tokens.
+
+        Generated from PRIMARY KEY (id, place).
+        """
         return cls._key.partitions(tokens)
 
     @classmethod
     def update_static(cls, *, id: int) -> OnlyStaticStaticUpdate:
-        """Change the static columns of this partition. Generated from PRIMARY KEY (id, place)."""
+        """Change the static columns of this partition.
+
+        Generated from PRIMARY KEY (id, place).
+        """
         return OnlyStaticStaticUpdate(cls._key.partition, (id,))
 
     @classmethod
@@ -115,7 +130,10 @@ class OnlyStaticDao(cql.WritableDao[OnlyStatic]):
         at_least: int | None = None,
         at_most: int | None = None,
     ) -> cql.RangeDelete[OnlyStatic]:
-        """Delete the rows that `slice` gives, of which something must be said. Generated from PRIMARY KEY (id, place)."""
+        """Delete the rows that `slice` gives: see `cql.Key.delete_slice`.
+
+        Generated from PRIMARY KEY (id, place).
+        """
         return cls._key.delete_slice((id,), after, before, at_least, at_most)
 
     @classmethod

@@ -9,7 +9,7 @@ from runtime import cql
 from runtime.cql import types
 
 
-class Total(cql.Row, frozen=True):
+class Total(cql.Row, frozen=True, gc=False):
     """A row of `shop.total`."""
 
     name: str
@@ -47,22 +47,34 @@ class TotalDao(cql.Dao[Total]):
 
     @classmethod
     def get_many(cls, keys: t.Iterable[str]) -> cql.Query[dict[str, Total]]:
-        """The rows of these keys, by key, read side by side; a key without a row is left out. Generated from PRIMARY KEY (name)."""
+        """The rows of these keys, by key; a key without a row is left out. Each is read on its own, side by side.
+
+        Generated from PRIMARY KEY (name).
+        """
         return cls._key.get_many(keys)
 
     @classmethod
     def slice_in(cls, *, name: t.Iterable[str], limit: int | None = None) -> cql.Found[Total]:
-        """The rows of the partitions whose `name` is one of these. Generated from PRIMARY KEY (name)."""
+        """The rows of the partitions whose `name` is one of these.
+
+        Generated from PRIMARY KEY (name).
+        """
         return cls._key.slice_in((), name, limit)
 
     @classmethod
     def partitions(cls, tokens: cql.TokenRange | None = None) -> cql.Pages[str]:
-        """The key of each partition, or of those in a range of tokens. Generated from PRIMARY KEY (name)."""
+        """The key of each partition, or of those in a range of tokens.
+
+        Generated from PRIMARY KEY (name).
+        """
         return cls._key.partitions(tokens)
 
     @classmethod
     def increment(cls, *, name: str, **amounts: t.Unpack[TotalAmounts]) -> cql.Increment[Total]:
-        """Add these amounts, negative ones too, to counters of the row of this key. Generated from PRIMARY KEY (name)."""
+        """Add these amounts, negative ones too, to counters of the row of this key.
+
+        Generated from PRIMARY KEY (name).
+        """
         return cls._key.increment((name,), amounts)
 
     @classmethod

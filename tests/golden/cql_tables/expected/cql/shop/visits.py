@@ -10,7 +10,7 @@ from runtime import cql
 from runtime.cql import types
 
 
-class Visits(cql.Row, frozen=True):
+class Visits(cql.Row, frozen=True, gc=False):
     """A row of `shop.visits`."""
 
     shop: int
@@ -57,12 +57,18 @@ class VisitsDao(cql.Dao[Visits]):
     def get_many(
         cls, keys: t.Iterable[tuple[int, datetime.date]]
     ) -> cql.Query[dict[tuple[int, datetime.date], Visits]]:
-        """The rows of these keys, by key, read side by side; a key without a row is left out. Generated from PRIMARY KEY (shop, day)."""
+        """The rows of these keys, by key; a key without a row is left out. Each is read on its own, side by side.
+
+        Generated from PRIMARY KEY (shop, day).
+        """
         return cls._key.get_many(keys)
 
     @classmethod
     def get_in(cls, *, shop: int, day: t.Iterable[datetime.date]) -> cql.Slice[Visits]:
-        """The rows of a partition whose `day` is one of these. Generated from PRIMARY KEY (shop, day)."""
+        """The rows of a partition whose `day` is one of these.
+
+        Generated from PRIMARY KEY (shop, day).
+        """
         return cls._key.get_in((shop,), day)
 
     @classmethod
@@ -76,7 +82,7 @@ class VisitsDao(cql.Dao[Visits]):
         at_most: datetime.date | None = None,
         limit: int | None = None,
     ) -> cql.Slice[Visits]:
-        """Rows of a partition, ordered by `day` descending, between bounds of `day`: see `cql.Key.slice`.
+        """Rows of a partition, in the order of `day` descending: see `cql.Key.slice`.
 
         Generated from PRIMARY KEY (shop, day).
         """
@@ -84,17 +90,26 @@ class VisitsDao(cql.Dao[Visits]):
 
     @classmethod
     def slice_in(cls, *, shop: t.Iterable[int], limit: int | None = None) -> cql.Found[Visits]:
-        """The rows of the partitions whose `shop` is one of these. Generated from PRIMARY KEY (shop, day)."""
+        """The rows of the partitions whose `shop` is one of these.
+
+        Generated from PRIMARY KEY (shop, day).
+        """
         return cls._key.slice_in((), shop, limit)
 
     @classmethod
     def partitions(cls, tokens: cql.TokenRange | None = None) -> cql.Pages[int]:
-        """The key of each partition, or of those in a range of tokens. Generated from PRIMARY KEY (shop, day)."""
+        """The key of each partition, or of those in a range of tokens.
+
+        Generated from PRIMARY KEY (shop, day).
+        """
         return cls._key.partitions(tokens)
 
     @classmethod
     def increment(cls, *, shop: int, day: datetime.date, **amounts: t.Unpack[VisitsAmounts]) -> cql.Increment[Visits]:
-        """Add these amounts, negative ones too, to counters of the row of this key. Generated from PRIMARY KEY (shop, day)."""
+        """Add these amounts, negative ones too, to counters of the row of this key.
+
+        Generated from PRIMARY KEY (shop, day).
+        """
         return cls._key.increment((shop, day), amounts)
 
     @classmethod
@@ -112,7 +127,10 @@ class VisitsDao(cql.Dao[Visits]):
         at_least: datetime.date | None = None,
         at_most: datetime.date | None = None,
     ) -> cql.RangeDelete[Visits]:
-        """Delete the rows that `slice` gives, of which something must be said. Generated from PRIMARY KEY (shop, day)."""
+        """Delete the rows that `slice` gives: see `cql.Key.delete_slice`.
+
+        Generated from PRIMARY KEY (shop, day).
+        """
         return cls._key.delete_slice((shop,), after, before, at_least, at_most)
 
     @classmethod

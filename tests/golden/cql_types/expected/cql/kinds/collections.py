@@ -13,13 +13,13 @@ from runtime import cql
 from runtime.cql import types
 
 
-class Collections(cql.Row, frozen=True):
+class Collections(cql.Row, frozen=True, gc=False):
     """A row of `kinds.collections`."""
 
     id: int
-    words: list[str] = msgspec.field(default_factory=list)
-    days: set[datetime.date] = msgspec.field(default_factory=set)
-    amounts: dict[str, decimal.Decimal] = msgspec.field(default_factory=dict)
+    words: list[str] = msgspec.field(default_factory=list[str])
+    days: set[datetime.date] = msgspec.field(default_factory=set[datetime.date])
+    amounts: dict[str, decimal.Decimal] = msgspec.field(default_factory=dict[str, decimal.Decimal])
     frozen_words: list[str] | None = None
     frozen_days: set[datetime.date] | None = None
     frozen_amounts: dict[str, decimal.Decimal] | None = None
@@ -61,7 +61,7 @@ if t.TYPE_CHECKING:
 
         words: dict[int, str]
 
-    class CollectionsDiscards(t.TypedDict, total=False):
+    class CollectionsParts(t.TypedDict, total=False):
         """What `CollectionsUpdate.discard` takes."""
 
         words: list[str]
@@ -75,7 +75,7 @@ class CollectionsUpdate(cql.Update[Collections]):
     __slots__ = ()
 
     def set(self, **values: t.Unpack[CollectionsValues]) -> t.Self:
-        """Give columns these values; `NULL` deletes what they hold."""
+        """Give columns these values; `cql.NULL` deletes what they hold."""
         return self._set(values)
 
     def append(self, **lists: t.Unpack[CollectionsLists]) -> t.Self:
@@ -83,7 +83,7 @@ class CollectionsUpdate(cql.Update[Collections]):
         return self._append(lists)
 
     def prepend(self, **lists: t.Unpack[CollectionsLists]) -> t.Self:
-        """Add items before those of lists, in the order given."""
+        """Add items before those of lists, in their order."""
         return self._prepend(lists)
 
     def add(self, **sets: t.Unpack[CollectionsSets]) -> t.Self:
@@ -91,16 +91,16 @@ class CollectionsUpdate(cql.Update[Collections]):
         return self._add(sets)
 
     def put(self, **maps: t.Unpack[CollectionsMaps]) -> t.Self:
-        """Write entries of maps."""
+        """Put entries into maps; `cql.NULL` deletes one."""
         return self._put(maps)
 
     def put_at(self, **items: t.Unpack[CollectionsItems]) -> t.Self:
-        """Write items of lists by their index, from 0. Cassandra reads the list first."""
+        """Replace items of lists by their index, from 0; `cql.NULL` takes one out."""
         return self._put_at(items)
 
-    def discard(self, **discards: t.Unpack[CollectionsDiscards]) -> t.Self:
+    def discard(self, **parts: t.Unpack[CollectionsParts]) -> t.Self:
         """Remove items from lists wherever they are, elements from sets, entries from maps by their keys."""
-        return self._discard(discards)
+        return self._discard(parts)
 
 
 class CollectionsDao(cql.WritableDao[Collections]):
@@ -141,22 +141,34 @@ class CollectionsDao(cql.WritableDao[Collections]):
 
     @classmethod
     def get_many(cls, keys: t.Iterable[int]) -> cql.Query[dict[int, Collections]]:
-        """The rows of these keys, by key, read side by side; a key without a row is left out. Generated from PRIMARY KEY (id)."""
+        """The rows of these keys, by key; a key without a row is left out. Each is read on its own, side by side.
+
+        Generated from PRIMARY KEY (id).
+        """
         return cls._key.get_many(keys)
 
     @classmethod
     def slice_in(cls, *, id: t.Iterable[int], limit: int | None = None) -> cql.Found[Collections]:
-        """The rows of the partitions whose `id` is one of these. Generated from PRIMARY KEY (id)."""
+        """The rows of the partitions whose `id` is one of these.
+
+        Generated from PRIMARY KEY (id).
+        """
         return cls._key.slice_in((), id, limit)
 
     @classmethod
     def partitions(cls, tokens: cql.TokenRange | None = None) -> cql.Pages[int]:
-        """The key of each partition, or of those in a range of tokens. Generated from PRIMARY KEY (id)."""
+        """The key of each partition, or of those in a range of tokens.
+
+        Generated from PRIMARY KEY (id).
+        """
         return cls._key.partitions(tokens)
 
     @classmethod
     def update(cls, *, id: int) -> CollectionsUpdate:
-        """Change the row of this key; there is one afterwards. Generated from PRIMARY KEY (id)."""
+        """Change the row of this key, or make one.
+
+        Generated from PRIMARY KEY (id).
+        """
         return CollectionsUpdate(cls._key.row, (id,))
 
     @classmethod

@@ -13,7 +13,7 @@ from runtime import cql
 from runtime.cql import types
 
 
-class Natives(cql.Row, frozen=True):
+class Natives(cql.Row, frozen=True, gc=False):
     """A row of `kinds.natives`."""
 
     id: uuid.UUID
@@ -70,7 +70,7 @@ class NativesUpdate(cql.Update[Natives]):
     __slots__ = ()
 
     def set(self, **values: t.Unpack[NativesValues]) -> t.Self:
-        """Give columns these values; `NULL` deletes what they hold."""
+        """Give columns these values; `cql.NULL` deletes what they hold."""
         return self._set(values)
 
 
@@ -115,22 +115,34 @@ class NativesDao(cql.WritableDao[Natives]):
 
     @classmethod
     def get_many(cls, keys: t.Iterable[uuid.UUID]) -> cql.Query[dict[uuid.UUID, Natives]]:
-        """The rows of these keys, by key, read side by side; a key without a row is left out. Generated from PRIMARY KEY (id)."""
+        """The rows of these keys, by key; a key without a row is left out. Each is read on its own, side by side.
+
+        Generated from PRIMARY KEY (id).
+        """
         return cls._key.get_many(keys)
 
     @classmethod
     def slice_in(cls, *, id: t.Iterable[uuid.UUID], limit: int | None = None) -> cql.Found[Natives]:
-        """The rows of the partitions whose `id` is one of these. Generated from PRIMARY KEY (id)."""
+        """The rows of the partitions whose `id` is one of these.
+
+        Generated from PRIMARY KEY (id).
+        """
         return cls._key.slice_in((), id, limit)
 
     @classmethod
     def partitions(cls, tokens: cql.TokenRange | None = None) -> cql.Pages[uuid.UUID]:
-        """The key of each partition, or of those in a range of tokens. Generated from PRIMARY KEY (id)."""
+        """The key of each partition, or of those in a range of tokens.
+
+        Generated from PRIMARY KEY (id).
+        """
         return cls._key.partitions(tokens)
 
     @classmethod
     def update(cls, *, id: uuid.UUID) -> NativesUpdate:
-        """Change the row of this key; there is one afterwards. Generated from PRIMARY KEY (id)."""
+        """Change the row of this key, or make one.
+
+        Generated from PRIMARY KEY (id).
+        """
         return NativesUpdate(cls._key.row, (id,))
 
     @classmethod

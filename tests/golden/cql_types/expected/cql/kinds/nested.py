@@ -13,23 +13,29 @@ from runtime import cql
 from runtime.cql import types
 
 
-class Nested(cql.Row, frozen=True):
+class Nested(cql.Row, frozen=True, gc=False):
     """A row of `kinds.nested`."""
 
     id: int
-    rows_of_words: list[list[str]] = msgspec.field(default_factory=list)
-    set_of_lists: set[tuple[int, ...]] = msgspec.field(default_factory=set)
-    set_of_sets: set[frozenset[int]] = msgspec.field(default_factory=set)
-    set_of_maps: set[cql.FrozenMap[str, tuple[int, ...]]] = msgspec.field(default_factory=set)
-    keyed_by_lists: dict[tuple[int, ...], list[int]] = msgspec.field(default_factory=dict)
+    rows_of_words: list[list[str]] = msgspec.field(default_factory=list[list[str]])
+    set_of_lists: set[tuple[int, ...]] = msgspec.field(default_factory=set[tuple[int, ...]])
+    set_of_sets: set[frozenset[int]] = msgspec.field(default_factory=set[frozenset[int]])
+    set_of_maps: set[cql.FrozenMap[str, tuple[int, ...]]] = msgspec.field(
+        default_factory=set[cql.FrozenMap[str, tuple[int, ...]]]
+    )
+    keyed_by_lists: dict[tuple[int, ...], list[int]] = msgspec.field(default_factory=dict[tuple[int, ...], list[int]])
     keyed_by_tuples: dict[tuple[int | None, frozenset[str] | None], ipaddress.IPv4Address | ipaddress.IPv6Address] = (
-        msgspec.field(default_factory=dict)
+        msgspec.field(
+            default_factory=dict[
+                tuple[int | None, frozenset[str] | None], ipaddress.IPv4Address | ipaddress.IPv6Address
+            ]
+        )
     )
     lists_in_tuple: (
         tuple[list[int] | None, dict[int, str] | None, tuple[uuid.UUID | None, cql.Duration | None] | None] | None
     ) = None
-    vectors: list[list[float]] = msgspec.field(default_factory=list)
-    vector_set: set[tuple[int, ...]] = msgspec.field(default_factory=set)
+    vectors: list[list[float]] = msgspec.field(default_factory=list[list[float]])
+    vector_set: set[tuple[int, ...]] = msgspec.field(default_factory=set[tuple[int, ...]])
     vector_of_texts: list[str] | None = None
     frozen_deep: dict[int, set[tuple[str, ...]]] | None = None
 
@@ -79,7 +85,7 @@ if t.TYPE_CHECKING:
         rows_of_words: dict[int, list[str]]
         vectors: dict[int, list[float]]
 
-    class NestedDiscards(t.TypedDict, total=False):
+    class NestedParts(t.TypedDict, total=False):
         """What `NestedUpdate.discard` takes."""
 
         rows_of_words: list[list[str]]
@@ -98,7 +104,7 @@ class NestedUpdate(cql.Update[Nested]):
     __slots__ = ()
 
     def set(self, **values: t.Unpack[NestedValues]) -> t.Self:
-        """Give columns these values; `NULL` deletes what they hold."""
+        """Give columns these values; `cql.NULL` deletes what they hold."""
         return self._set(values)
 
     def append(self, **lists: t.Unpack[NestedLists]) -> t.Self:
@@ -106,7 +112,7 @@ class NestedUpdate(cql.Update[Nested]):
         return self._append(lists)
 
     def prepend(self, **lists: t.Unpack[NestedLists]) -> t.Self:
-        """Add items before those of lists, in the order given."""
+        """Add items before those of lists, in their order."""
         return self._prepend(lists)
 
     def add(self, **sets: t.Unpack[NestedSets]) -> t.Self:
@@ -114,16 +120,16 @@ class NestedUpdate(cql.Update[Nested]):
         return self._add(sets)
 
     def put(self, **maps: t.Unpack[NestedMaps]) -> t.Self:
-        """Write entries of maps."""
+        """Put entries into maps; `cql.NULL` deletes one."""
         return self._put(maps)
 
     def put_at(self, **items: t.Unpack[NestedItems]) -> t.Self:
-        """Write items of lists by their index, from 0. Cassandra reads the list first."""
+        """Replace items of lists by their index, from 0; `cql.NULL` takes one out."""
         return self._put_at(items)
 
-    def discard(self, **discards: t.Unpack[NestedDiscards]) -> t.Self:
+    def discard(self, **parts: t.Unpack[NestedParts]) -> t.Self:
         """Remove items from lists wherever they are, elements from sets, entries from maps by their keys."""
-        return self._discard(discards)
+        return self._discard(parts)
 
 
 class NestedDao(cql.WritableDao[Nested]):
@@ -204,22 +210,34 @@ class NestedDao(cql.WritableDao[Nested]):
 
     @classmethod
     def get_many(cls, keys: t.Iterable[int]) -> cql.Query[dict[int, Nested]]:
-        """The rows of these keys, by key, read side by side; a key without a row is left out. Generated from PRIMARY KEY (id)."""
+        """The rows of these keys, by key; a key without a row is left out. Each is read on its own, side by side.
+
+        Generated from PRIMARY KEY (id).
+        """
         return cls._key.get_many(keys)
 
     @classmethod
     def slice_in(cls, *, id: t.Iterable[int], limit: int | None = None) -> cql.Found[Nested]:
-        """The rows of the partitions whose `id` is one of these. Generated from PRIMARY KEY (id)."""
+        """The rows of the partitions whose `id` is one of these.
+
+        Generated from PRIMARY KEY (id).
+        """
         return cls._key.slice_in((), id, limit)
 
     @classmethod
     def partitions(cls, tokens: cql.TokenRange | None = None) -> cql.Pages[int]:
-        """The key of each partition, or of those in a range of tokens. Generated from PRIMARY KEY (id)."""
+        """The key of each partition, or of those in a range of tokens.
+
+        Generated from PRIMARY KEY (id).
+        """
         return cls._key.partitions(tokens)
 
     @classmethod
     def update(cls, *, id: int) -> NestedUpdate:
-        """Change the row of this key; there is one afterwards. Generated from PRIMARY KEY (id)."""
+        """Change the row of this key, or make one.
+
+        Generated from PRIMARY KEY (id).
+        """
         return NestedUpdate(cls._key.row, (id,))
 
     @classmethod

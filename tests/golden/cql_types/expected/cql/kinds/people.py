@@ -13,16 +13,16 @@ from runtime import cql
 from runtime.cql import types
 
 
-class People(cql.Row, frozen=True):
+class People(cql.Row, frozen=True, gc=False):
     """A row of `kinds.people`."""
 
     id: int
     home: Place | None = None
     """Its fields can be written one by one."""
     work: Address | None = None
-    moved: list[Address] = msgspec.field(default_factory=list)
-    known: set[Address] = msgspec.field(default_factory=set)
-    by_place: dict[Place, Address] = msgspec.field(default_factory=dict)
+    moved: list[Address] = msgspec.field(default_factory=list[Address])
+    known: set[Address] = msgspec.field(default_factory=set[Address])
+    by_place: dict[Place, Address] = msgspec.field(default_factory=dict[Place, Address])
     pair: tuple[Place | None, Address | None] | None = None
     wide: WideType | None = None
 
@@ -61,7 +61,7 @@ if t.TYPE_CHECKING:
 
         moved: dict[int, Address]
 
-    class PeopleDiscards(t.TypedDict, total=False):
+    class PeopleParts(t.TypedDict, total=False):
         """What `PeopleUpdate.discard` takes."""
 
         moved: list[Address]
@@ -75,7 +75,7 @@ class PeopleUpdate(cql.Update[People]):
     __slots__ = ()
 
     def set(self, **values: t.Unpack[PeopleValues]) -> t.Self:
-        """Give columns these values; `NULL` deletes what they hold."""
+        """Give columns these values; `cql.NULL` deletes what they hold."""
         return self._set(values)
 
     def append(self, **lists: t.Unpack[PeopleLists]) -> t.Self:
@@ -83,7 +83,7 @@ class PeopleUpdate(cql.Update[People]):
         return self._append(lists)
 
     def prepend(self, **lists: t.Unpack[PeopleLists]) -> t.Self:
-        """Add items before those of lists, in the order given."""
+        """Add items before those of lists, in their order."""
         return self._prepend(lists)
 
     def add(self, **sets: t.Unpack[PeopleSets]) -> t.Self:
@@ -91,23 +91,23 @@ class PeopleUpdate(cql.Update[People]):
         return self._add(sets)
 
     def put(self, **maps: t.Unpack[PeopleMaps]) -> t.Self:
-        """Write entries of maps."""
+        """Put entries into maps; `cql.NULL` deletes one."""
         return self._put(maps)
 
     def put_at(self, **items: t.Unpack[PeopleItems]) -> t.Self:
-        """Write items of lists by their index, from 0. Cassandra reads the list first."""
+        """Replace items of lists by their index, from 0; `cql.NULL` takes one out."""
         return self._put_at(items)
 
-    def discard(self, **discards: t.Unpack[PeopleDiscards]) -> t.Self:
+    def discard(self, **parts: t.Unpack[PeopleParts]) -> t.Self:
         """Remove items from lists wherever they are, elements from sets, entries from maps by their keys."""
-        return self._discard(discards)
+        return self._discard(parts)
 
     def set_home(self, **fields: t.Unpack[PlaceFields]) -> t.Self:
-        """Give fields of `home` these values; `NULL` deletes what they hold."""
+        """Give fields of `home` these values; `cql.NULL` deletes what they hold."""
         return self._set_fields("home", fields)
 
     def set_wide(self, **fields: t.Unpack[WideTypeFields]) -> t.Self:
-        """Give fields of `wide` these values; `NULL` deletes what they hold."""
+        """Give fields of `wide` these values; `cql.NULL` deletes what they hold."""
         return self._set_fields("wide", fields)
 
 
@@ -148,22 +148,34 @@ class PeopleDao(cql.WritableDao[People]):
 
     @classmethod
     def get_many(cls, keys: t.Iterable[int]) -> cql.Query[dict[int, People]]:
-        """The rows of these keys, by key, read side by side; a key without a row is left out. Generated from PRIMARY KEY (id)."""
+        """The rows of these keys, by key; a key without a row is left out. Each is read on its own, side by side.
+
+        Generated from PRIMARY KEY (id).
+        """
         return cls._key.get_many(keys)
 
     @classmethod
     def slice_in(cls, *, id: t.Iterable[int], limit: int | None = None) -> cql.Found[People]:
-        """The rows of the partitions whose `id` is one of these. Generated from PRIMARY KEY (id)."""
+        """The rows of the partitions whose `id` is one of these.
+
+        Generated from PRIMARY KEY (id).
+        """
         return cls._key.slice_in((), id, limit)
 
     @classmethod
     def partitions(cls, tokens: cql.TokenRange | None = None) -> cql.Pages[int]:
-        """The key of each partition, or of those in a range of tokens. Generated from PRIMARY KEY (id)."""
+        """The key of each partition, or of those in a range of tokens.
+
+        Generated from PRIMARY KEY (id).
+        """
         return cls._key.partitions(tokens)
 
     @classmethod
     def update(cls, *, id: int) -> PeopleUpdate:
-        """Change the row of this key; there is one afterwards. Generated from PRIMARY KEY (id)."""
+        """Change the row of this key, or make one.
+
+        Generated from PRIMARY KEY (id).
+        """
         return PeopleUpdate(cls._key.row, (id,))
 
     @classmethod
