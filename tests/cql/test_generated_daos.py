@@ -255,7 +255,7 @@ def test_what_a_cluster_must_have_agrees_with_the_tables(made: Compiled, keyspac
         assert said == {column.name: (column.type.text, column.kind, column.descending) for column in table.columns}
         assert each.partition_key == tuple(column.name for column in table.partition_key)
         assert each.clustering == tuple(column.name for column in table.clustering)
-        assert table.path == (keyspace, each.name)
+        assert table.path == (told.name, each.name)
         assert each.cql.startswith("CREATE ")
 
 
@@ -298,7 +298,7 @@ def test_odd_names_keep_their_columns(made: Compiled) -> None:
     given = dict(zip(statement.columns, params, strict=True))
     assert (given["self"], given["Mixed Case"], given["values"]) == (1, 5, {"a": 1})
     assert asked(odd.GroupDao.get(self_=1, class_=2, limit_=3, after_=4))[1] == (1, 2, 3, 4)
-    assert odd.SchemaDao.table.name == "odd.schema"
+    assert odd.SchemaDao.table.name == "Odd.schema"
     assert msgspec.structs.replace(row, c__init__=7).c__init__ == 7
 
 
