@@ -112,7 +112,7 @@ class TypeReader:
     def _made(self, token: Token, depth: int, *, whole: bool) -> ir.Type:
         match token.value:
             case "frozen":
-                return self._frozen(depth, whole=whole)
+                return self._frozen(depth)
             case "list":
                 return ir.List(self._item(depth, "list", whole=whole))
             case "set":
@@ -136,7 +136,7 @@ class TypeReader:
                 self.reader.expect_symbol(",")
                 return ir.Vector(item, self._size())
 
-    def _frozen(self, depth: int, *, whole: bool) -> ir.Type:
+    def _frozen(self, depth: int) -> ir.Type:
         start = self.reader.here
         frozen = self._type(depth + 1, whole=True)
         if isinstance(frozen, ir.Frozen | ir.Tuple | ir.Vector):

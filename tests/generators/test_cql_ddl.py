@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generators import cql_ddl, ir
+from generators.cql_indexes import Target
 from generators.cql_parser import parse_keyspace
 from generators.cql_types import NATIVE, is_type_name
 from generators.diagnostics import Diagnostics, Position
@@ -245,6 +246,10 @@ def _table(draw: st.DrawFn, name: str, users: list[str]) -> ir.CqlTable:
     )
 
 
+_NO_TARGET: st.SearchStrategy[Target] = st.just("")
+_TARGETS: st.SearchStrategy[Target] = st.sampled_from(["keys", "values", "entries"])
+
+
 def _indexable(table: ir.CqlTable, column: ir.CqlColumn) -> bool:
     plain = isinstance(column.type, ir.Int | ir.Text | ir.Ascii | ir.Uuid | ir.Map)
     durations = isinstance(column.type, ir.Map) and column.type.value not in _KEYABLE
@@ -263,9 +268,9 @@ def keyspaces(draw: st.DrawFn) -> ir.Keyspace:
         for column in table.columns:
             if _indexable(table, column) and draw(st.booleans()):
                 number += 1
-                target = draw(st.sampled_from(["keys", "values", "entries"])) if isinstance(column.type, ir.Map) else ""
+                targets = _TARGETS if isinstance(column.type, ir.Map) else _NO_TARGET
                 custom = draw(st.sampled_from([None, "sai"]))
-                indexes.append(ir.CqlIndex(f"I_{number}", column.name, _HERE, target, custom))
+                indexes.append(ir.CqlIndex(f"I_{number}", column.name, _HERE, draw(targets), custom))
         tables.append(dataclasses.replace(table, indexes=tuple(indexes)))
     return ir.Keyspace(draw(_PLAIN_NAMES), "shop.cql", tuple(tables), types)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generators import cql_ddl, ir
+from generators import cql_ddl, ir, pipeline
 from generators.cql_parser import parse_keyspace, parse_keyspaces
 from generators.diagnostics import Diagnostics, SchemaError
 from tests.examples import drawn
@@ -250,7 +250,7 @@ def test_a_comma_too_many_is_taken_as_cassandra_takes_it() -> None:
         ("v int NOT NULL", "syntax: `NOT` is not understood after the column"),
         ("v", "syntax: a type is missing here"),
         ("select int", 'bad-name: `select` is a reserved word, so a column needs quotes for that name: "select"'),
-        ('"" int', 'bad-name: `""` can\'t name a column: it is empty or too long'),
+        ('"" int', 'bad-name: `""` can\'t name a column: use 1 to 1000 characters'),
         ("_v int", "syntax: `_` stands where the name of a column was expected"),
         ("v int, v text", "duplicate-column: `t` has a column `v` already"),
         ("v int static", "bad-column: `v` can't be static, for `t` has no clustering column"),
@@ -787,6 +787,20 @@ def test_a_folder_has_a_keyspace_a_file(tmp_path: Path) -> None:
         f"schema/cql/system_x.cql:1:1: bad-name: `system_x` {wrong}",
     ]
     assert parse_keyspaces(tmp_path / "none", "schema/cql", Diagnostics()) == ()
+
+
+def test_keyspaces_are_part_of_what_is_loaded_and_of_what_it_follows_from(tmp_path: Path) -> None:
+    file = tmp_path / "schema/cql/shop.cql"
+    file.parent.mkdir(parents=True)
+    file.write_text("CREATE TABLE t (k int PRIMARY KEY)")
+    (source,) = pipeline.sources(tmp_path)
+    (made,) = pipeline.load(source).keyspaces
+    assert (made.name, made.file, [each.name for each in made.tables]) == ("shop", "schema/cql/shop.cql", ["t"])
+    before = source.inputs()
+    file.write_text("CREATE TABLE t (k itn PRIMARY KEY)")
+    assert source.inputs() != before
+    with pytest.raises(SchemaError, match=re.escape("schema/cql/shop.cql:1:19: unknown-type: there is no type `itn`")):
+        pipeline.load(source)
 
 
 # --- indexes ---------------------------------------------------------------------------------------------------------
