@@ -124,7 +124,7 @@ def _writes(queries: Iterable[Query[Any]]) -> list[_Part]:
     writes: list[_Part] = []
     for query in queries:
         if isinstance(query, Many):
-            writes += _writes(cast("Many[Any]", query).parts())
+            writes += _writes(query.parts())
         elif isinstance(query, (Write, Conditional)):
             writes.append(cast("_Part", query))
         else:
