@@ -1,0 +1,58 @@
+"""Every type of CQL, for generated code. How their values travel is in `scalars` and `composites`."""
+
+from __future__ import annotations
+
+from runtime.cql.composites import List, Map, Set, Tuple, UserDefined, Vector
+from runtime.cql.scalars import (
+    Ascii,
+    BigInt,
+    Blob,
+    Boolean,
+    Counter,
+    CqlType,
+    Date,
+    Decimal,
+    Double,
+    Duration,
+    Float,
+    Inet,
+    Int,
+    SmallInt,
+    Text,
+    Time,
+    Timestamp,
+    TimeUuid,
+    TinyInt,
+    Uuid,
+    Varint,
+)
+
+__all__ = [
+    "Ascii",
+    "BigInt",
+    "Blob",
+    "Boolean",
+    "Counter",
+    "CqlType",
+    "Date",
+    "Decimal",
+    "Double",
+    "Duration",
+    "Float",
+    "Inet",
+    "Int",
+    "List",
+    "Map",
+    "Set",
+    "SmallInt",
+    "Text",
+    "Time",
+    "TimeUuid",
+    "Timestamp",
+    "TinyInt",
+    "Tuple",
+    "UserDefined",
+    "Uuid",
+    "Varint",
+    "Vector",
+]
