@@ -413,8 +413,8 @@ class UserField:
     name: str
     type: Type
     position: Position
-    renamed_from: str | None = None
     comment: str = ""
+    renamed_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
