@@ -350,10 +350,13 @@ class _KeyspaceReader:
                 continue
             owner = _owner(comment.start, elements, opening, closing, alone=False)
             (of_whole if owner is None else behind[owner]).append(comment.text)
-        texts = [
-            "\n".join(text for text in (attached(self.source.text, comments, element[0].start), *trailing) if text)
-            for element, trailing in zip(elements, behind, strict=True)
-        ]
+        texts: list[str] = []
+        end = opening.end
+        for element, trailing in zip(elements, behind, strict=True):
+            between = [comment for comment in comments if comment.start >= end]
+            above = attached(self.source.text, between, element[0].start)
+            texts.append("\n".join(text for text in (above, *trailing) if text))
+            end = element[-1].end
         return _Body(elements, owned, texts, "\n".join(of_whole))
 
     # the whole

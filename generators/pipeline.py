@@ -64,7 +64,7 @@ class Source:
 
         `locks` are the texts that locks are about to have.
         """
-        files = _files(self.schema, (".sql", ".proto"), "schema")
+        files = _files(self.schema, (".sql", ".cql", ".proto"), "schema")
         for folder in self.includes:
             files |= _files(folder, (".proto",), "include")
         files |= _files(FRAMEWORK / "generators", (".py",), "generators")
@@ -117,17 +117,19 @@ def sources(root: Path) -> list[Source]:
 def load(source: Source, tell: Callable[[str], None] | None = None) -> ir.Schema:
     """The checked IR of a schema. Raises SchemaError with every error found; `tell` hears what was passed over."""
     from generators import row_fields, row_records, sql_ddl, sql_walker
+    from generators.cql_parser import parse_keyspaces
     from generators.proto_parser import parse_protos
     from generators.sql_parser import parse_databases
 
     diagnostics = Diagnostics()
     databases = parse_databases(source.schema / "sql", f"{source.shown}/sql", diagnostics)
+    keyspaces = parse_keyspaces(source.schema / "cql", f"{source.shown}/cql", diagnostics)
     protos, imported = parse_protos(source.schema / "proto", source.includes, f"{source.shown}/proto", diagnostics)
     for database in databases:
         if source.includes and database.name in _own_databases():
             text = f"`{database.name}` is the framework's own database: give the file another name"
             diagnostics.error(Position(database.file, 1, 1), "bad-name", text)
-    schema = ir.Schema(databases, protos, imported)
+    schema = ir.Schema(databases, protos, imported, keyspaces=keyspaces)
     sql_walker.check(schema, diagnostics)
     for database in databases:
         sql_ddl.check(database, diagnostics)

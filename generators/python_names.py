@@ -21,6 +21,23 @@ DAO_NAMES = frozenset(
     """.split()
 )
 
+# The names that annotations in generated CQL modules use: no field of a row or a user-defined type may hide them.
+CQL_TYPE_NAMES = frozenset(
+    """
+    bool bytes cql datetime decimal dict float frozenset int ipaddress list msgspec set str t tuple types uuid
+    cls self
+    """.split()
+)
+
+# The same for the DAOs of keyspaces.
+CQL_DAO_NAMES = CQL_TYPE_NAMES | frozenset(
+    """
+    all batch count delete delete_partition delete_slice from_message get get_in get_many increment increment_static
+    insert insert_many partitions scan select slice slice_in stream table to_message update update_static where
+    after at_least at_most before if_not_exists keys limit row rows timestamp tokens ttl
+    """.split()
+)
+
 _FOREIGN = re.compile(r"[^0-9A-Za-z_]")
 _WORDS = re.compile(r"[^0-9A-Za-z]+")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -37,6 +54,21 @@ def identifier(name: str, prefix: str, reserved: frozenset[str] = frozenset()) -
 def column_field(name: str) -> str:
     """The field of the row class and the attribute of the DAO for a column."""
     return identifier(name, "c", DAO_NAMES)
+
+
+def cql_column(name: str) -> str:
+    """The field of the row class and the attribute of the DAO for a column of a keyspace."""
+    return identifier(name, "c", CQL_DAO_NAMES)
+
+
+def user_field(name: str) -> str:
+    """The field of the class of a user-defined type."""
+    return identifier(name, "c", CQL_TYPE_NAMES)
+
+
+def keyspace_package(name: str) -> str:
+    """The package of a keyspace."""
+    return identifier(name.lower(), "k")
 
 
 def table_module(name: str) -> str:
