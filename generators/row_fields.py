@@ -10,7 +10,6 @@ from google.protobuf.descriptor_pb2 import FeatureSet, FileDescriptorProto
 
 from generators import ir, row_names, row_types
 from generators.diagnostics import Diagnostics, Position
-from generators.python_names import column_field
 from generators.row_records import Field, Record, records
 from generators.wire_lock import Line, free_numbers
 
@@ -145,7 +144,7 @@ def _check_fields(record: Record, closed: set[str], diagnostics: Diagnostics) ->
         json = row_names.json_name(field.name)
         # protoc refuses two fields of one JSON name; two that differ in it differ in their names too.
         other = names.setdefault(json, field)
-        if column_field(other.schema_name) != column_field(field.schema_name):  # else it has been said
+        if other.attribute != field.attribute:  # else it has been said
             shown = f"protobuf name {field.name}" if other.name == field.name else f"JSON name {json}"
             text = (
                 f"{_FIELDS[record.kind]} {other.schema_name} and {field.schema_name} of {record.schema_name} both get "

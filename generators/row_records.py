@@ -10,16 +10,18 @@ from dataclasses import dataclass
 
 from generators import ir, row_names, row_types
 from generators.diagnostics import Position
+from generators.python_names import column_field, cql_column, user_field
 from generators.row_types import Helper, Many, Message, Scalar, Single, Type
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
     """A column, or a field of a user-defined type. `optional` says that it may be NULL, whether or not protobuf needs
-    the label to tell so.
+    the label to tell so; `attribute` is its name in Python.
     """
 
     schema_name: str
+    attribute: str
     type: Type
     optional: bool
     position: Position
@@ -70,6 +72,17 @@ class Record:
     def path(self) -> str:
         return row_names.path(self.package, self.schema_name)
 
+    @property
+    def messages(self) -> set[str]:
+        """The full names of the messages, other than its own helpers, that it is made of."""
+        parts = (part for field in self.fields for part in row_types.parts(field.type))
+        return {part.full_name for part in parts if isinstance(part, Message)}
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """The fields whose names in the message are not those in Python: those by these."""
+        return {field.attribute: field.name for field in self.fields if field.attribute != field.name}
+
 
 def records(schema: ir.Schema) -> Iterator[Record]:
     """Every record of a schema; types stand after those that they are made of, and before tables."""
@@ -100,6 +113,7 @@ def sql_table(database: ir.Database, table: ir.Table) -> Record:
         fields=tuple(
             Field(
                 schema_name=column.name,
+                attribute=column_field(column.name),
                 type=_sql_type(column),
                 optional=column.nullable,
                 position=column.position,
@@ -166,6 +180,7 @@ def _cql_field(keyspace: str, column: ir.CqlColumn) -> Field:
     optional = column.kind not in ("partition", "clustering") and not grows
     return Field(
         schema_name=column.name,
+        attribute=cql_column(column.name),
         type=row_types.Enum(column.enum) if column.enum else _cql_type(keyspace, column.type, optional=optional),
         optional=optional,
         position=column.position,
@@ -186,6 +201,7 @@ def user_type(keyspace: ir.Keyspace, kind: ir.UserType) -> Record:
         fields=tuple(
             Field(
                 schema_name=field.name,
+                attribute=user_field(field.name),
                 type=_cql_type(keyspace.name, field.type, optional=True),
                 optional=True,
                 position=field.position,

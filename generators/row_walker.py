@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
@@ -12,8 +12,7 @@ from generators.artifacts import Artifact, Target
 from generators.diagnostics import Position
 from generators.proto_index import Index
 from generators.proto_names import proto_stem
-from generators.python_names import column_field, table_class
-from generators.row_records import Record, records, sql_table
+from generators.row_records import Record, cql_table, records, sql_table, user_type
 from generators.row_types import Entries, Enum, Helper, Many, Message, Scalar, Single, Type
 from generators.templates import render
 
@@ -47,33 +46,43 @@ _HELPERS = {
 class MessageView:
     """Where the DAO of a table finds its message, for the template of the table."""
 
-    library: str  # the module of the runtime, as the table's module names it: sql
+    library: str  # what of the runtime has `RowMessage`
     module: str  # of Python
     name: str
     alias: str  # under which the table's module names it
     renamed: dict[str, str]  # fields of the row that have another name in the message
+    types: dict[str, dict[str, str]]  # the same of user-defined types in the row, by their names
 
 
 def message_view(target: Target, database: ir.Database, table: ir.Table) -> MessageView:
     """The message of a table as its DAO needs to know it."""
-    return view_of(sql_table(database, table), target, "sql", column_field)
+    return _view(target, "sql", sql_table(database, table), {})
 
 
-def view_of(record: Record, target: Target, library: str, attribute: Callable[[str], str]) -> MessageView:
-    """The message of any record, whose fields have the names in Python that `attribute` tells."""
+def cql_message_view(target: Target, keyspace: ir.Keyspace, table: ir.CqlTable | ir.CqlView) -> MessageView:
+    """The same of a table or a view of a keyspace."""
+    record = cql_table(keyspace, table)
+    kinds = {found.full_name: found for found in (user_type(keyspace, each) for each in keyspace.types)}
+    types: dict[str, dict[str, str]] = {}
+    pending, seen = [record], {record.full_name}
+    while pending:
+        for name in pending.pop().messages - seen:
+            seen.add(name)
+            if name in kinds:
+                pending.append(kinds[name])
+                types[kinds[name].schema_name] = kinds[name].renamed
+    return _view(target, "cql", record, {name: renamed for name, renamed in sorted(types.items()) if renamed})
+
+
+def _view(target: Target, library: str, record: Record, types: dict[str, dict[str, str]]) -> MessageView:
     return MessageView(
         library=library,
         module=f"{target.package}.proto.{record.package}.{proto_stem(record.path)}",
         name=record.name,
-        alias=f"{table_class(record.schema_name)}Message",
-        renamed=renamed(record, attribute),
+        alias=f"{record.name}Message",
+        renamed=record.renamed,
+        types=types,
     )
-
-
-def renamed(record: Record, attribute: Callable[[str], str]) -> dict[str, str]:
-    """The fields' names in Python, where they differ, with those in the message."""
-    names = {attribute(field.schema_name): field.name for field in record.fields}
-    return {python: proto for python, proto in names.items() if python != proto}
 
 
 def walk(schema: ir.Schema, target: Target) -> list[Artifact]:
