@@ -7,6 +7,7 @@ import importlib
 import ipaddress
 import itertools
 import math
+import re
 import subprocess
 import sys
 import uuid
@@ -15,6 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from google.protobuf import json_format
 from hypothesis import given, settings
@@ -22,8 +24,7 @@ from hypothesis import strategies as st
 
 from generators import pipeline
 from runtime.cql.errors import InvalidValue
-from runtime.cql.values import Duration, FrozenMap
-
+from runtime.cql.values import Duration, FrozenMap, UserType
 from tests.cql.message_tables import Keyspace, Made, values
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +50,7 @@ class Schema:
         lines = ["id int PRIMARY KEY"]
         for path in paths:
             made = self._type(path)
-            column = "_".join(path)
+            column = "_".join(("c", *path))
             lines.append(f"{column} {made}")
             if not made.startswith("vector"):
                 lines.append(f"{column}_f frozen<{made}>")
@@ -60,13 +61,14 @@ class Schema:
         return self._made(path, ordered="set" in path or "key" in path)
 
     def _made(self, path: tuple[str, ...], *, ordered: bool) -> str:
-        if not path:
+        if path == ():
             return next(native for native in self._natives if native != "duration" or not ordered)
-        inner = self._made(path[1:], ordered=ordered)
-        inner = f"frozen<{inner}>" if len(path) > 1 else inner
-        match path[0]:
+        shape, *rest = path
+        inner = self._made(tuple(rest), ordered=ordered)
+        inner = f"frozen<{inner}>" if rest else inner
+        match shape:
             case "list" | "set":
-                return f"{path[0]}<{inner}>"
+                return f"{shape}<{inner}>"
             case "map":
                 return f"map<{self._made((), ordered=True)}, {inner}>"
             case "key":
@@ -152,6 +154,22 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Made]]:
         sys.path.remove(str(folder))
 
 
+def classes(value: Any) -> Any:
+    """The classes of a value and of its parts, which `==` does not compare."""
+    match value:
+        case list() | tuple():
+            parts = [classes(each) for each in value]
+        case set() | frozenset():
+            parts = sorted(repr(classes(each)) for each in value)
+        case dict() | FrozenMap():
+            parts = sorted(repr((classes(key), classes(each))) for key, each in value.items())
+        case UserType():
+            parts = [classes(each) for each in msgspec.structs.astuple(value)]
+        case _:
+            parts = []
+    return type(value), parts
+
+
 @pytest.mark.parametrize("table", ["natives", "flat", "nested", *DEEP])
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
@@ -163,9 +181,8 @@ def test_a_row_comes_back_as_it_was(made: dict[str, Made], table: str, data: st.
     again = found.returned(row)
     assert again == row
     value, back = getattr(row, chosen.name), getattr(again, chosen.name)
-    assert type(back) is type(value)
+    assert classes(back) == classes(value)
     assert chosen.type.encode(back) == chosen.type.encode(value), "equal, and the same to Cassandra"
-    assert chosen.type.fits()(back), "each part is of the class that its place needs"
 
 
 @settings(max_examples=100, deadline=None)
@@ -195,9 +212,8 @@ def test_equal_rows_are_equal_messages_in_the_order_of_cassandra(made: dict[str,
     pairs = [(word, place) for place, word in enumerate(words)]
     places = {(word,): 1 for word in words}
     one = found.message.of(found.row(id=1, words=set(words), pairs=set(pairs), places=places))
-    words.reverse(), pairs.reverse()
-    places = dict(reversed(places.items()))
-    other = found.message.of(found.row(id=1, words=set(words), pairs=set(pairs), places=places))
+    back = dict(reversed(places.items()))
+    other = found.message.of(found.row(id=1, words=set(reversed(words)), pairs=set(reversed(pairs)), places=back))
     assert list(one.words) == sorted(words)
     assert [pair.item_1 for pair in one.pairs] == sorted(words)
     assert one.SerializeToString() == other.SerializeToString()
@@ -207,9 +223,11 @@ def test_null_and_empty_differ_where_they_do_in_cassandra(made: dict[str, Made])
     found = made["flat"]
     nothing = found.row(id=1)
     assert found.returned(nothing) == nothing
-    empty = found.row(id=1, list_f=[], set_f=set(), map_f={}, key_f={}, tuple=(None, None))
+    empty = found.row(id=1, c_list_f=[], c_set_f=set(), c_map_f={}, c_key_f={}, c_tuple=(None, None))
     assert found.returned(empty) == empty
-    assert found.returned(found.row(id=1, list=None, set=None, map=None)) == nothing, "what is not frozen is never NULL"
+    assert found.returned(found.row(id=1, c_list=None, c_set=None, c_map=None)) == nothing, (
+        "what is not frozen is never NULL"
+    )
 
 
 def test_nan_and_the_zeros_survive(made: dict[str, Made]) -> None:
@@ -224,9 +242,10 @@ def test_nan_and_the_zeros_survive(made: dict[str, Made]) -> None:
 def test_counters_views_and_odd_names(made: dict[str, Made]) -> None:
     counts, odd, view = made["counts"], made["Odd"], made["by_kind"]
     assert counts.returned(counts.row(id=1, n=-5)) == counts.row(id=1, n=-5)
-    kind = odd.table.column("class").type.made
+    kind: Any = odd.table.column("class").type
+    kind = kind.made
     value = kind(import_=5, Mixed_Case="x", own=(1, 2))
-    row = odd.row(self_=1, insert_=2, c_3p_=3, kind=-7, wide=2**31 - 1, many=[value, kind()], **{"class_": value})
+    row = odd.row(self_=1, insert_=2, c_3p_=3, kind=-7, wide=2**31 - 1, many=[value, kind()], class_=value)
     assert odd.returned(row) == row
     message = odd.message.of(row)
     assert [field.name for field in message.DESCRIPTOR.fields][:3] == ["self", "insert", "c_3p"]
@@ -264,7 +283,9 @@ def test_the_longest_numbers_survive(made: dict[str, Made]) -> None:
     row = found.row(id=uuid.UUID(int=1), c_varint=-(10**4300) + 1, c_decimal=Decimal(10**4300 - 1).scaleb(-4305))
     assert found.returned(row) == row
     for column, value in (("c_varint", 10**4300), ("c_decimal", Decimal(10**4300))):
-        with pytest.raises(InvalidValue, match=rf"{column} can't hold it: numbers in messages have at most 4300 digits"):
+        with pytest.raises(
+            InvalidValue, match=rf"{column} can't hold it: numbers in messages have at most 4300 digits"
+        ):
             found.message.of(found.row(id=uuid.UUID(int=1), **{column: value}))
     far = found.row(id=uuid.UUID(int=1), c_decimal=Decimal("-1.5E-2147483646"))
     assert found.returned(far) == far
@@ -323,14 +344,15 @@ def test_a_message_that_fits_no_row_is_refused(
 
 def test_a_vector_has_its_length_or_is_null(made: dict[str, Made]) -> None:
     found = made["flat"]
-    (item,) = found.row(id=1, vector=[found.table.column("vector").type.item.decode(bytes(4))] * 2).vector[:1]
-    assert found.returned(found.row(id=1, vector=[item] * 2)).vector == [item] * 2
-    message = found.message.of(found.row(id=1, vector=[item] * 2))
-    message.vector.append(message.vector[0])
-    with pytest.raises(InvalidValue, match=r"^rowtest.flat.vector takes 2 items, not list$"):
+    kind: Any = found.table.column("c_vector").type
+    item = kind.item.decode(bytes(4))
+    assert found.returned(found.row(id=1, c_vector=[item] * 2)).c_vector == [item] * 2
+    message = found.message.of(found.row(id=1, c_vector=[item] * 2))
+    message.c_vector.append(message.c_vector[0])
+    with pytest.raises(InvalidValue, match=r"^rowtest.flat.c_vector takes 2 items, not list$"):
         found.message.row(message)
-    message.ClearField("vector")
-    assert found.message.row(message).vector is None
+    message.ClearField("c_vector")
+    assert found.message.row(message).c_vector is None
 
 
 def test_what_the_key_needs_is_refused_where_it_is_missing(made: dict[str, Made]) -> None:
@@ -340,7 +362,7 @@ def test_what_the_key_needs_is_refused_where_it_is_missing(made: dict[str, Made]
     for column, words in (("c", "is missing"), ("d", "is missing"), ("f", "takes a decimal like -12.50 or 1E+30")):
         message = found.message.of(row)
         message.ClearField(column)
-        with pytest.raises(InvalidValue, match=rf"^rowtest.key.{column} {words}"):
+        with pytest.raises(InvalidValue, match=re.escape(f"rowtest.key.{column} {words}")):
             found.message.row(message)
 
 

@@ -24,7 +24,7 @@ def source(case: str) -> pipeline.Source:
     return pipeline.Source(GOLDEN / case, "schema", "generated", "generated", includes)
 
 
-@pytest.mark.parametrize("case", ["sun", "rows", "sql_names", "sql_types"])
+@pytest.mark.parametrize("case", ["sun", "rows", "sql_names", "sql_types", "cql_types", "cql_keys"])
 def test_protoc_reads_the_text_as_python_reads_the_descriptor(case: str, tmp_path: Path) -> None:
     made = source(case)
     schema = pipeline.load(made)
