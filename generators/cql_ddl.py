@@ -34,8 +34,8 @@ def literal(value: ir.Option) -> str:
 
 
 def type_text(found: ir.Type) -> str:
-    """A type as `system_schema.columns.type` spells it. What a vector holds is frozen there only if it was written so;
-    here it always is.
+    """A type as `system_schema.columns.type` spells it, but for what a vector holds, which is frozen there only if it was
+    written so, and for the quotes of a type that is called as one of CQL's: both are always here.
     """
     if isinstance(found, ir.Frozen):
         return f"frozen<{_bare(found.type)}>"

@@ -16,15 +16,9 @@ Target = Literal["", "keys", "values", "entries", "full"]
 _TARGETS: dict[str, Target] = {"keys": "keys", "values": "values", "entries": "entries", "full": "full"}
 _SAI = "sai"
 _SAI_CLASSES = ("sai", "storageattachedindex", "org.apache.cassandra.index.sai.storageattachedindex")
-_SAI_OPTIONS = (
-    "ascii",
-    "case_sensitive",
-    "construction_beam_width",
-    "maximum_node_connections",
-    "normalize",
-    "optimize_for",
-    "similarity_function",
-)
+_TEXT_OPTIONS = ("ascii", "case_sensitive", "normalize")
+_VECTOR_OPTIONS = ("construction_beam_width", "maximum_node_connections", "optimize_for", "similarity_function")
+_SIMILARITIES = ("cosine", "dot_product", "euclidean")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +90,7 @@ def _options(reader: CqlReader, custom: str | None) -> tuple[tuple[str, str], ..
     if options and custom is None:
         raise Refused(start, "bad-option", "only an index of USING 'sai' has options: leave them out")
     for key, _ in options:
-        if key not in _SAI_OPTIONS:
+        if key not in _TEXT_OPTIONS + _VECTOR_OPTIONS:
             raise Refused(start, "unknown-option", f"`{key}` is no option of an index of 'sai'")
     return options
 
@@ -198,23 +192,41 @@ def _checked_target(draft: IndexDraft, found: ir.Type, types: Mapping[str, ir.Us
 def _check_sai(draft: IndexDraft, column: ir.CqlColumn, target: Target) -> None:
     name, start = column.name, draft.column.start
     held = _held(column.type, target)
-    if isinstance(held, ir.Bytes):
+    if any(isinstance(each, ir.Bytes) for each in held):
         raise Refused(start, "bad-index", f"`{name}` holds a blob, of which 'sai' makes no index")
-    if isinstance(held, ir.Vector) and held.item != ir.Float(32):
+    vector = column.type if isinstance(column.type, ir.Vector) else None
+    if vector is not None and vector.item != ir.Float(32):
         raise Refused(start, "bad-index", f"`{name}` is no vector of float, the only one of which 'sai' makes an index")
-    if column.kind in ("partition", "clustering") and any(
-        option in ("ascii", "case_sensitive", "normalize") for option, _ in draft.options
-    ):
-        text = f"`{name}` is part of the primary key, where an index of 'sai' can't change the text: leave its options"
-        raise Refused(start, "bad-option", text)
+    is_key = column.kind in ("partition", "clustering")
+    is_text = not is_key and all(isinstance(each, ir.Text | ir.Ascii) for each in held)
+    for option, value in draft.options:
+        if option in _TEXT_OPTIONS and not is_text:
+            text = f"`{option}` is for an index of text outside the primary key, and `{name}` is none"
+            raise Refused(start, "bad-option", text)
+        if option in _TEXT_OPTIONS and value.lower() not in ("true", "false"):
+            raise Refused(start, "bad-option", f"`{option}` is true or false, not `{value}`")
+        if option in _VECTOR_OPTIONS and vector is None:
+            raise Refused(start, "bad-option", f"`{option}` is for an index of a vector, and `{name}` is none")
+    if vector is not None:
+        _check_similarity(draft, vector)
 
 
-def _held(found: ir.Type, target: Target) -> ir.Type:
+def _check_similarity(draft: IndexDraft, vector: ir.Vector) -> None:
+    similarity = dict(draft.options).get("similarity_function", "cosine")
+    if similarity.lower() not in _SIMILARITIES:
+        text = f"`{similarity}` is no similarity: there are {', '.join(_SIMILARITIES)}"
+        raise Refused(draft.column.start, "bad-option", text)
+    if similarity.lower() == "cosine" and vector.size == 1:
+        text = "vectors of one number have no cosine: write OPTIONS = {'similarity_function': 'euclidean'}"
+        raise Refused(draft.column.start, "bad-option", text)
+
+
+def _held(found: ir.Type, target: Target) -> tuple[ir.Type, ...]:
     """What one entry of the index is made of; a whole collection stands for itself."""
     match found:
         case ir.List(item) | ir.Set(item):
-            return item
+            return (item,)
         case ir.Map(key, value):
-            return key if target == "keys" else value if target == "values" else found
+            return {"keys": (key,), "values": (value,)}.get(target, (key, value))
         case _:
-            return found
+            return (found,)

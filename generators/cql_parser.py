@@ -6,7 +6,7 @@ import codecs
 import keyword
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from generators import ir
@@ -15,7 +15,7 @@ from generators.cql_options import read_keyspace_options, read_table_options
 from generators.cql_reader import MAX_KEYSPACE_NAME, CqlReader, split
 from generators.cql_scanner import Comment, Statement, attached, scan
 from generators.cql_tables import ColumnDraft, TableDraft, make_table
-from generators.cql_types import MAX_DEPTH, TypeReader, is_type_name, user_defined
+from generators.cql_types import MAX_DEPTH, TypeReader, TypeUse, is_type_name, user_defined
 from generators.cql_views import ViewDraft, make_view, read_key, read_view
 from generators.diagnostics import Diagnostics, Position
 from generators.sql_directives import ColumnRules, column_rules, misplaced
@@ -73,7 +73,7 @@ def _is_servers_own(name: str) -> bool:
 class _FieldDraft:
     name: Token
     type: ir.Type
-    uses: tuple[Token, ...]
+    uses: tuple[TypeUse, ...]
     comment: str
 
 
@@ -208,7 +208,7 @@ class _KeyspaceReader:
         self.broken.add(draft.name.value)
         if reader.sees("LIKE"):
             raise Refused(reader.here, "unsupported", "a table made from another one: write its columns out")
-        body = self._body(reader, statement.comments, notes, "no column follows")
+        body = self._body(reader, statement.comments, notes, "column")
         draft.comment = "\n".join(text for text in (comment, body.comment) if text)
         self._declare(draft)
         for tokens, of_element, text in zip(body.elements, body.notes, body.comments, strict=True):
@@ -293,13 +293,14 @@ class _KeyspaceReader:
             text = f'`{name.shown}` is a word that can\'t name a type without quotes: write "{name.value}"'
             raise Refused(name.start, "bad-name", text)
         draft = _TypeDraft(name)
-        body = self._body(reader, statement.comments, [], "no field follows")
+        body = self._body(reader, statement.comments, [], "field")
         reader.done("`)`")
         draft.comment = "\n".join(text for text in (comment, body.comment) if text)
         if name.value in self.types:
             place = self.source.position(self.types[name.value].name.start)
             raise Refused(name.start, "duplicate-type", f"type `{name.value}` is declared already, at {place}")
         self.types[name.value] = draft
+        self.broken.discard(name.value)
         for tokens, text in zip(body.elements, body.comments, strict=True):
             self._try(lambda t=tokens, c=text: self._field(draft, t, c))
 
@@ -313,8 +314,7 @@ class _KeyspaceReader:
         if isinstance(found, ir.Counter):
             raise Refused(start, "bad-type", "a counter can't be in a type: it is a column of its own")
         if isinstance(found, ir.UserDefined):
-            written = self.source.slice(reader.tokens[1:])
-            raise Refused(start, "bad-type", f"a type within a type must be frozen: write frozen<{written}>")
+            types.uses[-1] = replace(types.uses[-1], bare="type")
         if any(name.value == other.name.value for other in draft.fields):
             text = f"type `{draft.name.value}` has a field `{name.value}` already"
             raise Refused(name.start, "duplicate-field", text)
@@ -327,20 +327,20 @@ class _KeyspaceReader:
 
     # what stands between parentheses
 
-    def _body(self, reader: CqlReader, comments: Sequence[Comment], notes: Sequence[Note], place: str) -> _Body:
+    def _body(self, reader: CqlReader, comments: Sequence[Comment], notes: Sequence[Note], what: str) -> _Body:
         opening = reader.peek()
         tokens = reader.parenthesis()
         assert opening is not None
         closing = reader.tokens[reader.at - 1]
         elements = split(tokens)
         if not elements[0]:
-            raise Refused(closing.start, "syntax", "nothing stands between these parentheses")
+            raise Refused((tokens or [closing])[0].start, "syntax", f"a {what} is missing here")
         elements = [element for element in elements if element]  # Cassandra takes a comma too many behind the first
         owned: list[list[Note]] = [[] for _ in elements]
         for note in notes:
             owner = _owner(note.start, elements, opening, closing, alone=note.alone)
             if owner is None:
-                self._refuse_notes([note], place)
+                self._refuse_notes([note], f"no {what} follows")
             else:
                 owned[owner].append(note)
         behind: list[list[str]] = [[] for _ in elements]
@@ -385,11 +385,11 @@ class _KeyspaceReader:
             comment=self.comment,
         )
 
-    def _check_uses(self, uses: Sequence[Token]) -> None:
-        for token in uses:
-            if token.value not in self.types and token.value not in self.broken:
-                text = f"there is no type `{token.value}`: use one of CQL's or declare it with CREATE TYPE"
-                self.refuse(Refused(token.start, "unknown-type", text))
+    def _check_uses(self, uses: Sequence[TypeUse]) -> None:
+        for use in uses:
+            refused = use.fault(self.types)
+            if refused is not None and use.name.value not in self.broken:
+                self.refuse(refused)
 
     def _types(self) -> dict[str, ir.UserType]:
         """The types, each after those that it is made of. A field that closes a circle is refused and left out."""
@@ -490,4 +490,4 @@ def _of_sql(note: Note) -> Refused | None:
     name = note.text.split(maxsplit=1)[0] if note.text else ""
     if name not in ("cache", "events"):
         return None
-    return Refused(note.start, "bad-directive", f"`{name}` is for tables of SQL: leave it out of a keyspace")
+    return Refused(note.start, "bad-directive", f"`{name}` is for tables of SQL: leave it out")

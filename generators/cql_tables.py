@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from generators import ir
 from generators.cql_options import Options
 from generators.cql_reader import Refuse
-from generators.cql_types import holds_duration, is_multi_cell
+from generators.cql_types import TypeUse, holds_duration, is_multi_cell
 from generators.sql_directives import ColumnRules
 from generators.sql_scanner import Refused, Source, Token
 
@@ -27,7 +27,7 @@ class ColumnDraft:
     name: Token
     type: ir.Type
     type_start: int
-    uses: tuple[Token, ...]
+    uses: tuple[TypeUse, ...]
     static: int | None = None  # where it says so
     primary: int | None = None
     rules: ColumnRules = field(default_factory=ColumnRules)
@@ -102,7 +102,7 @@ class _TableMaker:
             if is_multi_cell(each.type):
                 text = (
                     f"`{column.name.value}` must be frozen, for field `{each.name}` of its type is a collection that "
-                    f"is not: write frozen<{column.uses[0].text}>"
+                    f"is not: write frozen<{column.uses[0].name.text}>"
                 )
                 self.refuse(Refused(column.type_start, "bad-type", text))
                 return

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from generators import ir
 from generators.cql_reader import CqlReader
@@ -46,15 +47,33 @@ def is_type_name(name: str) -> bool:
     return name not in NATIVE and name not in _SYNONYMS and name not in _MADE | _NO_TYPE_NAMES | RESERVED
 
 
+@dataclass(frozen=True, slots=True)
+class TypeUse:
+    """A user-defined type that a type names; only the whole file can know it. `bare` is what it stands in without
+    being frozen where it must be.
+    """
+
+    name: Token
+    bare: str = ""
+
+    def fault(self, known: Container[str]) -> Refused | None:
+        """Why it can't be used so, when these types are known."""
+        token = self.name
+        if token.value not in known:
+            text = f"there is no type `{token.value}`: use one of CQL's or declare it with CREATE TYPE"
+            return Refused(token.start, "unknown-type", text)
+        return _not_frozen(self.bare, token.text, token.start) if self.bare else None
+
+
 class TypeReader:
-    """Reads one type. `uses` are the user-defined types that it names, which only the whole file can know; `claim`
-    hears of each keyspace named, and refuses another one than the file's.
+    """Reads one type. `uses` are the user-defined types that it names; `claim` hears of each keyspace named, and
+    refuses another one than the file's.
     """
 
     def __init__(self, reader: CqlReader, claim: Callable[[Token], None]) -> None:
         self.reader = reader
         self.claim = claim
-        self.uses: list[Token] = []
+        self.uses: list[TypeUse] = []
 
     def read(self) -> ir.Type:
         """The type of a column or a field. Raises Refused."""
@@ -125,10 +144,10 @@ class TypeReader:
         found = self._inside(depth, what, whole=whole, strip=False)
         if isinstance(found, ir.Frozen):
             return found.type
-        if not whole and isinstance(found, ir.List | ir.Set | ir.Map | ir.UserDefined):
-            written = self.reader.source.slice(self.reader.tokens[first : self.reader.at])
-            text = f"what a {what} holds must be frozen: write frozen<{written}>"
-            raise Refused(start, "bad-type", text)
+        if not whole and isinstance(found, ir.UserDefined):
+            self.uses[-1] = replace(self.uses[-1], bare=what)
+        elif not whole and is_multi_cell(found):
+            raise _not_frozen(what, self.reader.source.slice(self.reader.tokens[first : self.reader.at]), start)
         return found
 
     def _inside(self, depth: int, what: str, *, whole: bool, strip: bool = True) -> ir.Type:
@@ -158,8 +177,12 @@ class TypeReader:
                 text = f"`{token.shown}` needs what it is made of: write {token.value}<…>"
                 raise Refused(token.start, "bad-type", text)
             raise Refused(token.start, "unknown-type", f"there is no type `{token.shown}`")
-        self.uses.append(token)
+        self.uses.append(TypeUse(token))
         return ir.UserDefined(token.value)
+
+
+def _not_frozen(what: str, written: str, start: int) -> Refused:
+    return Refused(start, "bad-type", f"what a {what} holds must be frozen: write frozen<{written}>")
 
 
 def _refuse_duration(found: ir.Type, start: int, where: str) -> None:
