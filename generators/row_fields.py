@@ -168,7 +168,7 @@ def _check_helpers(record: Record, diagnostics: Diagnostics) -> None:
             if other != helper:
                 text = (
                     f"{field.schema_name} of {record.schema_name} needs a message {helper.name} for {helper}, and "
-                    f"{other} has that name: rename the type or the column's type"
+                    f"{other} has that name: rename the type"
                 )
                 diagnostics.error(field.position, "name-clash", text)
 

@@ -213,7 +213,9 @@ def test_equal_rows_are_equal_messages_in_the_order_of_cassandra(made: dict[str,
     places = {(word,): 1 for word in words}
     one = found.message.of(found.row(id=1, words=set(words), pairs=set(pairs), places=places))
     back = dict(reversed(places.items()))
-    other = found.message.of(found.row(id=1, words=set(reversed(words)), pairs=set(reversed(pairs)), places=back))
+    words.reverse()
+    pairs.reverse()
+    other = found.message.of(found.row(id=1, words=set(words), pairs=set(pairs), places=back))
     assert list(one.words) == sorted(words)
     assert [pair.item_1 for pair in one.pairs] == sorted(words)
     assert one.SerializeToString() == other.SerializeToString()
