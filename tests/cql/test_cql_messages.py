@@ -114,9 +114,9 @@ CREATE TABLE "Odd" (
   "self" int PRIMARY KEY,
   "insert" int,
   "3p%" int,
-  -- sun: enum=rowtest.v1.Kind
+  -- sun: enum=cqlrowtest.v1.Kind
   kind tinyint,
-  -- sun: enum=rowtest.v1.Kind
+  -- sun: enum=cqlrowtest.v1.Kind
   wide bigint,
   "class" frozen<"class">,
   many list<frozen<"class">>
@@ -138,10 +138,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Made]]:
     natives = ", ".join(f"c_{native} {native}" for native in NATIVES)
     (folder / "schema/cql").mkdir(parents=True)
     text = schema.text() + NAMED.format(natives=natives)
-    (folder / "schema/cql/rowtest.cql").write_text(text)
-    enum = 'syntax = "proto3";\npackage rowtest.v1;\nenum Kind {\n  KIND_UNSPECIFIED = 0;\n  KIND_ONE = 1;\n}\n'
-    (folder / "schema/proto/rowtest/v1").mkdir(parents=True)
-    (folder / "schema/proto/rowtest/v1/kind.proto").write_text(enum)
+    (folder / "schema/cql/cqlrowtest.cql").write_text(text)
+    enum = 'syntax = "proto3";\npackage cqlrowtest.v1;\nenum Kind {\n  KIND_UNSPECIFIED = 0;\n  KIND_ONE = 1;\n}\n'
+    (folder / "schema/proto/cqlrowtest/v1").mkdir(parents=True)
+    (folder / "schema/proto/cqlrowtest/v1/kind.proto").write_text(enum)
     source = pipeline.Source(folder, "schema", PACKAGE, PACKAGE, ())
     pipeline.generate(source)
     (keyspace,) = pipeline.load(source).keyspaces
@@ -276,8 +276,8 @@ def test_a_value_that_its_column_can_not_hold_makes_no_message(
     found = made["natives"]
     with pytest.raises(InvalidValue) as refused:
         found.message.of(found.row(id=uuid.UUID(int=1), **{column: value}))
-    assert str(refused.value).startswith(f"rowtest.natives.{column} {words}")
-    assert (refused.value.table, refused.value.column) == ("rowtest.natives", column)
+    assert str(refused.value).startswith(f"cqlrowtest.natives.{column} {words}")
+    assert (refused.value.table, refused.value.column) == ("cqlrowtest.natives", column)
 
 
 def test_the_longest_numbers_survive(made: dict[str, Made]) -> None:
@@ -340,8 +340,8 @@ def test_a_message_that_fits_no_row_is_refused(
         return
     with pytest.raises(InvalidValue) as refused:
         found.message.row(message)
-    assert str(refused.value).startswith(f"rowtest.{table}.{column} {words}")
-    assert (refused.value.table, refused.value.column) == (f"rowtest.{table}", column)
+    assert str(refused.value).startswith(f"cqlrowtest.{table}.{column} {words}")
+    assert (refused.value.table, refused.value.column) == (f"cqlrowtest.{table}", column)
 
 
 def test_a_vector_has_its_length_or_is_null(made: dict[str, Made]) -> None:
@@ -351,7 +351,7 @@ def test_a_vector_has_its_length_or_is_null(made: dict[str, Made]) -> None:
     assert found.returned(found.row(id=1, c_vector=[item] * 2)).c_vector == [item] * 2
     message = found.message.of(found.row(id=1, c_vector=[item] * 2))
     message.c_vector.append(message.c_vector[0])
-    with pytest.raises(InvalidValue, match=r"^rowtest.flat.c_vector takes 2 items, not list$"):
+    with pytest.raises(InvalidValue, match=r"^cqlrowtest.flat.c_vector takes 2 items, not list$"):
         found.message.row(message)
     message.ClearField("c_vector")
     assert found.message.row(message).c_vector is None
@@ -364,7 +364,7 @@ def test_what_the_key_needs_is_refused_where_it_is_missing(made: dict[str, Made]
     for column, words in (("c", "is missing"), ("d", "is missing"), ("f", "takes a decimal like -12.50 or 1E+30")):
         message = found.message.of(row)
         message.ClearField(column)
-        with pytest.raises(InvalidValue, match=re.escape(f"rowtest.key.{column} {words}")):
+        with pytest.raises(InvalidValue, match=re.escape(f"cqlrowtest.key.{column} {words}")):
             found.message.row(message)
 
 
