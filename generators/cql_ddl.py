@@ -1,6 +1,6 @@
 """Prints the IR as CQL, one text for each object; what a schema file says beside that, its comments, is not part of it.
 
-Reading is `generators.cql_parser`'s.
+Reading is `generators.cql_parser`'s. Where a keyspace may be None, the text is for the one that is in use.
 """
 
 from __future__ import annotations
@@ -75,12 +75,15 @@ def create_keyspace(name: str, replication: Mapping[str, str], *, durable_writes
     return text if durable_writes else f"{text} AND durable_writes = false"
 
 
-def create_type(keyspace: str, made: ir.UserType) -> str:
+def create_type(keyspace: str | None, made: ir.UserType) -> str:
     lines = [f"{quoted(field.name)} {type_text(field.type)}" for field in made.fields]
-    return f"CREATE TYPE IF NOT EXISTS {quoted(keyspace)}.{_bare(ir.UserDefined(made.name))} {_body(lines)}"
+    name = _bare(ir.UserDefined(made.name))
+    if keyspace is not None:
+        name = f"{quoted(keyspace)}.{name}"
+    return f"CREATE TYPE IF NOT EXISTS {name} {_body(lines)}"
 
 
-def create_table(keyspace: str, table: ir.CqlTable) -> str:
+def create_table(keyspace: str | None, table: ir.CqlTable) -> str:
     """The table without its indexes."""
     lines = [_column(column) for column in table.columns]
     lines.append(_key(table.partition_key, table.clustering))
@@ -88,7 +91,7 @@ def create_table(keyspace: str, table: ir.CqlTable) -> str:
     return text + _with(table.columns, table.clustering, table.options, table.comment)
 
 
-def create_index(keyspace: str, table: str, index: ir.CqlIndex) -> str:
+def create_index(keyspace: str | None, table: str, index: ir.CqlIndex) -> str:
     column = quoted(index.column)
     target = f"{index.target}({column})" if index.target else column
     custom = "CUSTOM " if index.custom is not None else ""
@@ -98,7 +101,7 @@ def create_index(keyspace: str, table: str, index: ir.CqlIndex) -> str:
     return f"{text} WITH OPTIONS = {literal(index.options)}" if index.options else text
 
 
-def create_view(keyspace: str, view: ir.CqlView) -> str:
+def create_view(keyspace: str | None, view: ir.CqlView) -> str:
     selected = "*" if view.selects_all else ", ".join(quoted(column.name) for column in view.columns)
     conditions = [f"{quoted(name)} IS NOT NULL" for name in view.not_null]
     conditions += [f"{quoted(name)} {operator} {value}" for name, operator, value in view.filters]
@@ -124,8 +127,8 @@ def statements(keyspace: ir.Keyspace) -> Iterator[str]:
         yield create_view(keyspace.name, view)
 
 
-def _qualified(keyspace: str, name: str) -> str:
-    return f"{quoted(keyspace)}.{quoted(name)}"
+def _qualified(keyspace: str | None, name: str) -> str:
+    return quoted(name) if keyspace is None else f"{quoted(keyspace)}.{quoted(name)}"
 
 
 def _body(lines: Iterable[str]) -> str:

@@ -1,18 +1,18 @@
 """The types of CQL as generated Python spells them: annotations, and constructors of `runtime.cql.types`.
 
-A collection may stand where Python needs a hash: as an element of a set, as the key of a map, in the key of a table, and
+A collection may stand where Python needs a hash: as an element of a set, as the key of a map, in a key of a table, and
 within a value of a user-defined type. There it is a tuple, a frozenset or a `cql.FrozenMap`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from generators import ir
 from generators.proto_text import row
 
-Classes = Mapping[str, str]
-"""The Python classes of a keyspace's user-defined types."""
+Names = Mapping[str, str]
+"""What Python calls something of each user-defined type of a keyspace, by the type's name there."""
 
 _PLAIN: dict[type[ir.Type], tuple[str, str]] = {
     ir.Ascii: ("str", "Ascii"),
@@ -32,8 +32,8 @@ _INTS = {8: "TinyInt", 16: "SmallInt", 32: "Int", 64: "BigInt"}
 _FLOATS = {32: "Float", 64: "Double"}
 
 
-def annotation(kind: ir.Type, classes: Classes, *, hashed: bool = False) -> str:
-    """The Python type of a value that is there."""
+def annotation(kind: ir.Type, classes: Names, *, hashed: bool = False) -> str:
+    """The Python type of a value that is there; `hashed` where Python needs a hash of it."""
 
     def inner(item: ir.Type, *, hash: bool = hashed) -> str:
         return annotation(item, classes, hashed=hash)
@@ -55,19 +55,19 @@ def annotation(kind: ir.Type, classes: Classes, *, hashed: bool = False) -> str:
             return _plain(kind)[0]
 
 
-def constructor(kind: ir.Type, classes: Classes) -> str:
-    """The Python text that makes the type of a column or a field."""
-    return _made(kind, classes, frozen=False)
+def constructor(kind: ir.Type, constants: Names) -> str:
+    """The Python text that makes the CqlType of a column or a field."""
+    return _made(kind, constants, frozen=False)
 
 
-def _made(kind: ir.Type, classes: Classes, *, frozen: bool) -> str:
+def _made(kind: ir.Type, constants: Names, *, frozen: bool) -> str:
     def inner(item: ir.Type) -> str:
-        return _made(item, classes, frozen=True)
+        return _made(item, constants, frozen=True)
 
     flag = ", frozen=True" if frozen else ""
     match kind:
         case ir.Frozen(item):
-            return _made(item, classes, frozen=True)
+            return _made(item, constants, frozen=True)
         case ir.List(item):
             return f"types.List({inner(item)}{flag})"
         case ir.Set(item):
@@ -79,26 +79,9 @@ def _made(kind: ir.Type, classes: Classes, *, frozen: bool) -> str:
         case ir.Tuple(items):
             return f"types.Tuple({row([inner(item) for item in items])})"
         case ir.UserDefined(name):
-            return f"types.UserDefined({classes[name]}{flag})"
+            return f"{constants[name]}{'.as_frozen()' if frozen else ''}"
         case _:
             return f"types.{_plain(kind)[1]}()"
-
-
-def user_types(kind: ir.Type) -> Iterator[str]:
-    """The names of the user-defined types that a value is made of."""
-    match kind:
-        case ir.UserDefined(name):
-            yield name
-        case ir.Frozen(item) | ir.List(item) | ir.Set(item) | ir.Vector(item, _):
-            yield from user_types(item)
-        case ir.Map(key, value):
-            yield from user_types(key)
-            yield from user_types(value)
-        case ir.Tuple(items):
-            for item in items:
-                yield from user_types(item)
-        case _:
-            pass
 
 
 def _plain(kind: ir.Type) -> tuple[str, str]:

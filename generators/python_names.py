@@ -32,9 +32,9 @@ CQL_TYPE_NAMES = frozenset(
 # The same for the DAOs of keyspaces.
 CQL_DAO_NAMES = CQL_TYPE_NAMES | frozenset(
     """
-    all batch count delete delete_partition delete_slice from_message get get_in get_many increment increment_static
-    insert insert_many partitions scan select slice slice_in stream table to_message update update_static where
-    after at_least at_most before if_not_exists keys limit row rows timestamp tokens ttl
+    delete delete_partition delete_slice from_message get get_in get_many increment increment_static insert insert_many
+    partitions scan slice slice_in table to_message update update_static
+    after at_least at_most before limit row timestamp tokens ttl
     """.split()
 )
 

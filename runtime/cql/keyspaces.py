@@ -1,7 +1,7 @@
 """What a keyspace must have, as values: what `sun cql create` compares with a cluster and makes there.
 
-Types are in CQL's own text, as a cluster tells them in `system_schema`. Each `cql` is the statement that makes the thing
-in the keyspace that is in use, if there is none.
+Types are in CQL's own text, as a cluster tells them in `system_schema`. Each `cql` is the statement that makes the
+thing in the keyspace that is in use, if there is none.
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ class Column(msgspec.Struct, frozen=True):
     descending: bool = False  # of a clustering column
 
 
-class UserType(msgspec.Struct, frozen=True):
-    """A user-defined type; its fields have no kind."""
-
+class Field(msgspec.Struct, frozen=True):
     name: str
-    fields: tuple[Column, ...]
+    type: str
+
+
+class UserType(msgspec.Struct, frozen=True):
+    name: str
+    fields: tuple[Field, ...]
     cql: str
 
 
