@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import re
 
-from generators.python_names import snake, table_class, table_module
+from generators.python_names import keyspace_package, snake, table_class, table_module
 
 _FOREIGN = re.compile(r"[^0-9A-Za-z]+")
 
 
 def package(database: str) -> str:
-    """The package of the row messages of a database or keyspace: `sun` → `sun.rows.v1`."""
-    return f"{database}.rows.v1"
+    """The package of the row messages of a database or keyspace: `sun` → `sun.rows.v1`. It begins as the Python package
+    does, since a keyspace may have a name that protobuf can't have.
+    """
+    return f"{keyspace_package(database)}.rows.v1"
 
 
 def type_package(keyspace: str) -> str:
     """The package of the messages of user-defined types, which may have the names of tables: `sun` → `sun.types.v1`."""
-    return f"{keyspace}.types.v1"
+    return f"{keyspace_package(keyspace)}.types.v1"
 
 
 def path(package: str, name: str) -> str:

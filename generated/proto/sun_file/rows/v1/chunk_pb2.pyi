@@ -13,7 +13,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_final
 class Chunk(_message.Message):
-    """The bytes of files."""
+    """A piece of the bytes of a file."""
 
     CONTENT_HASH_FIELD_NUMBER: _Final = 1
     CHUNK_GROUP_FIELD_NUMBER: _Final = 2

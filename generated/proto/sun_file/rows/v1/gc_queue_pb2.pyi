@@ -13,7 +13,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_final
 class GcQueue(_message.Message):
-    """Contents that had no reference left, to look at once more and then delete."""
+    """A content that had no reference left, to look at once more and then delete."""
 
     DAY_FIELD_NUMBER: _Final = 1
     SHARD_FIELD_NUMBER: _Final = 2

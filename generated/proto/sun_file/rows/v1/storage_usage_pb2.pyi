@@ -13,7 +13,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_final
 class StorageUsage(_message.Message):
-    """The references to a content. The collector takes what has none in any of its 16 shards."""
+    """A reference to a content. The collector takes a content that has none in any of its 16 shards."""
 
     CONTENT_HASH_FIELD_NUMBER: _Final = 1
     SHARD_FIELD_NUMBER: _Final = 2

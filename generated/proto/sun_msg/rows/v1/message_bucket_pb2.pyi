@@ -15,7 +15,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_final
 class MessageBucket(_message.Message):
-    """The buckets of a room that hold anything, newest first; written with the first message of each."""
+    """A bucket of a room that holds something, written with its first message; the rows come newest first."""
 
     ROOM_KEY_FIELD_NUMBER: _Final = 1
     CATEGORY_FIELD_NUMBER: _Final = 2

@@ -15,7 +15,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_final
 class MessageMedia(_message.Message):
-    """The messages of a room that carry media, by kind: its gallery, its files, its voices."""
+    """A message that carries media, by room and kind: the gallery of a room, its files, its voices."""
 
     ROOM_KEY_FIELD_NUMBER: _Final = 1
     CATEGORY_FIELD_NUMBER: _Final = 2

@@ -16,7 +16,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_final
 class Message(_message.Message):
-    """What was said in a room, newest first."""
+    """Something that was said in a room; the rows come newest first."""
 
     ROOM_KEY_FIELD_NUMBER: _Final = 1
     BUCKET_FIELD_NUMBER: _Final = 2
