@@ -15,7 +15,7 @@ from generators.cql_options import read_keyspace_options, read_table_options
 from generators.cql_reader import MAX_KEYSPACE_NAME, CqlReader, split
 from generators.cql_scanner import Comment, Statement, attached, scan
 from generators.cql_tables import ColumnDraft, TableDraft, make_table
-from generators.cql_types import MAX_DEPTH, TypeReader, TypeUse, is_type_name, user_defined
+from generators.cql_types import MAX_DEPTH, TypeReader, TypeUse, is_plain_type_name, is_type_name, user_defined
 from generators.cql_views import ViewDraft, make_view, read_key, read_view
 from generators.diagnostics import Diagnostics, Position
 from generators.sql_directives import ColumnRules, column_rules, misplaced
@@ -291,7 +291,10 @@ class _KeyspaceReader:
         reader.accept("IF", "NOT", "EXISTS")
         name = self._qualified(reader, "a type", lambda: reader.name("a type"))
         self.broken.add(name.value)
-        if name.kind == "word" and not is_type_name(name.value):
+        if not is_type_name(name.value):
+            text = f"`{name.shown}` is a type of CQL, so no other can have that name"
+            raise Refused(name.start, "bad-name", text)
+        if name.kind == "word" and not is_plain_type_name(name.value):
             text = f'`{name.shown}` is a word that can\'t name a type without quotes: write "{name.value}"'
             raise Refused(name.start, "bad-name", text)
         draft = _TypeDraft(name)

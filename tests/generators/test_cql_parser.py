@@ -156,7 +156,7 @@ def test_a_frozen_collection_is_another_type_than_the_collection() -> None:
         ("vector<float>", "syntax: `>` stands where `,` was expected"),
         ("other.list<int>", "unknown-type: there is no type `list<…>`"),
         ("5", "syntax: `5` stands where a type was expected"),
-        ("ttl", "unknown-type: there is no type `ttl`"),
+        ("ttl", "unknown-type: there is no type `ttl`: use one of CQL's or declare it with CREATE TYPE"),
         ("list<" * 40 + "int" + ">" * 40, "bad-type: types can't stand more than 32 deep in each other"),
     ],
 )
@@ -665,13 +665,11 @@ def test_a_keyspace_keeps_how_it_is_replicated() -> None:
             "1:21: unsupported: keyspace `b` in the file of `a`: a file holds one keyspace",
         ),
         ("USE a b", "1:7: syntax: `b` is not understood after USE"),
+        ("CREATE TYPE int (a int)", "1:13: bad-name: `int` is a type of CQL, so no other can have that name"),
+        ('CREATE TYPE "list" (a int)', '1:13: bad-name: `"list"` is a type of CQL, so no other can have that name'),
         (
-            "CREATE TYPE int (a int)",
-            '1:13: bad-name: `int` is a word that can\'t name a type without quotes: write "int"',
-        ),
-        (
-            "CREATE TYPE list (a int)",
-            '1:13: bad-name: `list` is a word that can\'t name a type without quotes: write "list"',
+            "CREATE TYPE enum (a int)",
+            '1:13: bad-name: `enum` is a word that can\'t name a type without quotes: write "enum"',
         ),
         ("CREATE TYPE u ()", "1:16: syntax: a field is missing here"),
         ("CREATE TYPE u (a int, a int)", "1:23: duplicate-field: type `u` has a field `a` already"),
