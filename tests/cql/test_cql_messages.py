@@ -12,6 +12,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generators import pipeline
+from generators.python_names import table_class
 from runtime.cql.errors import InvalidValue
 from runtime.cql.values import Duration, FrozenMap, UserType
-from tests.cql.message_tables import Keyspace, Made, values
+from tests.cql.drawn_values import values
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "made_for_cql_messages"
@@ -126,6 +128,34 @@ PRIMARY KEY (kind, "self");
 """
 
 
+@dataclass(frozen=True)
+class Made:
+    """A table by its generated DAO."""
+
+    dao: Any
+
+    def field(self, column: str) -> str:
+        """The field of the row for a column."""
+        return self.dao.table.fields[self.dao.table.names.index(column)]
+
+    def row(self, **fields: Any) -> Any:
+        return self.dao.table.row(**fields)
+
+    def returned(self, row: Any) -> Any:
+        """The row after its message went through bytes."""
+        message = self.dao.to_message(row)
+        again = self.dao.from_message(type(message).FromString(message.SerializeToString()))
+        assert self.dao.to_message(again) == message
+        return again
+
+    def drawn(self, data: st.DataObject) -> tuple[Any, Any, str]:
+        """A row with one value besides its key, the column of that value, and its field."""
+        key, *columns = self.dao.table.columns
+        chosen = data.draw(st.sampled_from(columns))
+        field = self.field(chosen.name)
+        return self.row(id=data.draw(values(key.type)), **{field: data.draw(values(chosen.type))}), chosen, field
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Made]]:
     """The tables of a keyspace with every type, by name."""
@@ -142,14 +172,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Made]]:
     enum = 'syntax = "proto3";\npackage cqlrowtest.v1;\nenum Kind {\n  KIND_UNSPECIFIED = 0;\n  KIND_ONE = 1;\n}\n'
     (folder / "schema/proto/cqlrowtest/v1").mkdir(parents=True)
     (folder / "schema/proto/cqlrowtest/v1/kind.proto").write_text(enum)
-    source = pipeline.Source(folder, "schema", PACKAGE, PACKAGE, ())
-    pipeline.generate(source)
-    (keyspace,) = pipeline.load(source).keyspaces
-    maker = Keyspace(keyspace, PACKAGE)
+    pipeline.generate(pipeline.Source(folder, "schema", PACKAGE, PACKAGE, ()))
     sys.path.insert(0, str(folder))
     try:
-        importlib.import_module(PACKAGE)
-        yield {table.name: maker.table(table.name) for table in (*keyspace.tables, *keyspace.views)}
+        keyspace = importlib.import_module(f"{PACKAGE}.cql.cqlrowtest")
+        names = (*DEEP, "flat", "nested", "natives", "bag", "key", "counts", "Odd", "by_kind")
+        yield {name: Made(getattr(keyspace, f"{table_class(name)}Dao")) for name in names}
     finally:
         sys.path.remove(str(folder))
 
@@ -174,22 +202,19 @@ def classes(value: Any) -> Any:
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_a_row_comes_back_as_it_was(made: dict[str, Made], table: str, data: st.DataObject) -> None:
-    found = made[table]
-    key, *columns = found.table.columns
-    chosen = data.draw(st.sampled_from(columns))
-    row = found.row(**{"id": data.draw(values(key.type)), chosen.name: data.draw(values(chosen.type))})
-    again = found.returned(row)
+    row, column, field = made[table].drawn(data)
+    again = made[table].returned(row)
     assert again == row
-    value, back = getattr(row, chosen.name), getattr(again, chosen.name)
+    value, back = getattr(row, field), getattr(again, field)
     assert classes(back) == classes(value)
-    assert chosen.type.encode(back) == chosen.type.encode(value), "equal, and the same to Cassandra"
+    assert column.type.encode(back) == column.type.encode(value), "equal, and the same to Cassandra"
 
 
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_the_key_is_of_hashable_values(made: dict[str, Made], data: st.DataObject) -> None:
     found = made["key"]
-    row = found.row(**{column.name: data.draw(values(column.type)) for column in found.table.columns})
+    row = found.row(**{found.field(each.name): data.draw(values(each.type)) for each in found.dao.table.columns})
     again = found.returned(row)
     assert again == row
     assert hash(again) == hash(row)
@@ -199,10 +224,7 @@ def test_the_key_is_of_hashable_values(made: dict[str, Made], data: st.DataObjec
 @given(data=st.data())
 def test_json_of_protobuf_says_the_same(made: dict[str, Made], data: st.DataObject) -> None:
     found = made[data.draw(st.sampled_from(["natives", "nested"]))]
-    key, *columns = found.table.columns
-    chosen = data.draw(st.sampled_from(columns))
-    row = found.row(**{"id": data.draw(values(key.type)), chosen.name: data.draw(values(chosen.type))})
-    message = found.message.of(row)
+    message = found.dao.to_message(found.drawn(data)[0])
     assert json_format.Parse(json_format.MessageToJson(message), type(message)()) == message
 
 
@@ -211,11 +233,11 @@ def test_equal_rows_are_equal_messages_in_the_order_of_cassandra(made: dict[str,
     words = [chr(letter) * 3 for letter in range(97, 123)]
     pairs = [(word, place) for place, word in enumerate(words)]
     places = {(word,): 1 for word in words}
-    one = found.message.of(found.row(id=1, words=set(words), pairs=set(pairs), places=places))
+    one = found.dao.to_message(found.row(id=1, words=set(words), pairs=set(pairs), places=places))
     back = dict(reversed(places.items()))
     words.reverse()
     pairs.reverse()
-    other = found.message.of(found.row(id=1, words=set(words), pairs=set(pairs), places=back))
+    other = found.dao.to_message(found.row(id=1, words=set(words), pairs=set(pairs), places=back))
     assert list(one.words) == sorted(words)
     assert [pair.item_1 for pair in one.pairs] == sorted(words)
     assert one.SerializeToString() == other.SerializeToString()
@@ -244,12 +266,11 @@ def test_nan_and_the_zeros_survive(made: dict[str, Made]) -> None:
 def test_counters_views_and_odd_names(made: dict[str, Made]) -> None:
     counts, odd, view = made["counts"], made["Odd"], made["by_kind"]
     assert counts.returned(counts.row(id=1, n=-5)) == counts.row(id=1, n=-5)
-    kind: Any = odd.table.column("class").type
-    kind = kind.made
+    kind = odd.dao.table.column("class").type.made
     value = kind(import_=5, Mixed_Case="x", own=(1, 2))
     row = odd.row(self_=1, insert_=2, c_3p_=3, kind=-7, wide=2**31 - 1, many=[value, kind()], class_=value)
     assert odd.returned(row) == row
-    message = odd.message.of(row)
+    message = odd.dao.to_message(row)
     assert [field.name for field in message.DESCRIPTOR.fields][:3] == ["self", "insert", "c_3p"]
     assert getattr(getattr(message, "class"), "import") == 5
     assert view.returned(view.row(kind=1, self_=1)) == view.row(kind=1, self_=1)
@@ -275,7 +296,7 @@ def test_a_value_that_its_column_can_not_hold_makes_no_message(
 ) -> None:
     found = made["natives"]
     with pytest.raises(InvalidValue) as refused:
-        found.message.of(found.row(id=uuid.UUID(int=1), **{column: value}))
+        found.dao.to_message(found.row(id=uuid.UUID(int=1), **{column: value}))
     assert str(refused.value).startswith(f"cqlrowtest.natives.{column} {words}")
     assert (refused.value.table, refused.value.column) == ("cqlrowtest.natives", column)
 
@@ -288,7 +309,7 @@ def test_the_longest_numbers_survive(made: dict[str, Made]) -> None:
         with pytest.raises(
             InvalidValue, match=rf"{column} can't hold it: numbers in messages have at most 4300 digits"
         ):
-            found.message.of(found.row(id=uuid.UUID(int=1), **{column: value}))
+            found.dao.to_message(found.row(id=uuid.UUID(int=1), **{column: value}))
     far = found.row(id=uuid.UUID(int=1), c_decimal=Decimal("-1.5E-2147483646"))
     assert found.returned(far) == far
 
@@ -333,28 +354,27 @@ def test_a_message_that_fits_no_row_is_refused(
     made: dict[str, Made], table: str, column: str, value: object, words: str
 ) -> None:
     found = made[table]
-    empty = found.message.of(found.row(id=uuid.UUID(int=1) if table == "natives" else 1))
+    empty = found.dao.to_message(found.row(id=uuid.UUID(int=1) if table == "natives" else 1))
     message = type(empty)(id=empty.id, **{column: value})
     if not words:
-        assert found.message.of(found.message.row(message)) != empty
+        assert found.dao.to_message(found.dao.from_message(message)) != empty
         return
     with pytest.raises(InvalidValue) as refused:
-        found.message.row(message)
+        found.dao.from_message(message)
     assert str(refused.value).startswith(f"cqlrowtest.{table}.{column} {words}")
     assert (refused.value.table, refused.value.column) == (f"cqlrowtest.{table}", column)
 
 
 def test_a_vector_has_its_length_or_is_null(made: dict[str, Made]) -> None:
     found = made["flat"]
-    kind: Any = found.table.column("c_vector").type
-    item = kind.item.decode(bytes(4))
+    item = found.dao.table.column("c_vector").type.item.decode(bytes(4))
     assert found.returned(found.row(id=1, c_vector=[item] * 2)).c_vector == [item] * 2
-    message = found.message.of(found.row(id=1, c_vector=[item] * 2))
+    message = found.dao.to_message(found.row(id=1, c_vector=[item] * 2))
     message.c_vector.append(message.c_vector[0])
     with pytest.raises(InvalidValue, match=r"^cqlrowtest.flat.c_vector takes 2 items, not list$"):
-        found.message.row(message)
+        found.dao.from_message(message)
     message.ClearField("c_vector")
-    assert found.message.row(message).c_vector is None
+    assert found.dao.from_message(message).c_vector is None
 
 
 def test_what_the_key_needs_is_refused_where_it_is_missing(made: dict[str, Made]) -> None:
@@ -362,17 +382,17 @@ def test_what_the_key_needs_is_refused_where_it_is_missing(made: dict[str, Made]
     row = found.row(part=(), a=frozenset(), b=FrozenMap(), c=(None, None), d=AT, e=FrozenMap(), f=Decimal(0))
     assert found.returned(row) == row
     for column, words in (("c", "is missing"), ("d", "is missing"), ("f", "takes a decimal like -12.50 or 1E+30")):
-        message = found.message.of(row)
+        message = found.dao.to_message(row)
         message.ClearField(column)
         with pytest.raises(InvalidValue, match=re.escape(f"cqlrowtest.key.{column} {words}")):
-            found.message.row(message)
+            found.dao.from_message(message)
 
 
 def test_fields_of_a_newer_schema_do_no_harm(made: dict[str, Made]) -> None:
     found = made["counts"]
-    message = found.message.of(found.row(id=1, n=2))
+    message = found.dao.to_message(found.row(id=1, n=2))
     newer = type(message).FromString(message.SerializeToString() + b"\xf2\x7f\x01x")
-    assert found.message.row(newer) == found.row(id=1, n=2)
+    assert found.dao.from_message(newer) == found.row(id=1, n=2)
 
 
 def test_the_converters_import_no_protobuf_before_the_first_row() -> None:

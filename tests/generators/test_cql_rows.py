@@ -11,6 +11,10 @@ from hypothesis import strategies as st
 
 import sun
 from generators import row_types
+from generators.cql_parser import parse_keyspace
+from generators.diagnostics import Diagnostics
+from generators.ir import Schema
+from generators.row_records import records
 from generators.row_types import Entries, Enum, Helper, Many, Message, Scalar, reads_as
 
 
@@ -91,13 +95,22 @@ def test_what_of_the_key_is_never_null_needs_no_presence(project: Project) -> No
     assert "  repeated int32 a = 1;\n  int32 b = 2;\n  optional int32 c = 3;\n" in text
 
 
-def test_a_table_and_a_type_of_one_name_have_messages_in_two_packages(project: Project) -> None:
-    project.generate("CREATE TYPE item (name text); CREATE TABLE item (id int PRIMARY KEY, more frozen<item>);")
-    assert project.lines() == [
-        "rows.v1.Item 1 id int32",
-        "rows.v1.Item 2 more shop.types.v1.Item",
-        "types.v1.Item 1 name string",
-    ]
+def test_a_type_and_a_table_of_one_name_have_two_messages() -> None:
+    text = b"CREATE TYPE item (name text); CREATE TABLE item (id int PRIMARY KEY, more frozen<item>);"
+    keyspace = parse_keyspace(text, "shop", "shop.cql", Diagnostics())
+    found = [record.full_name for record in records(Schema(keyspaces=(keyspace,)))]
+    assert found == ["shop.types.v1.Item", "shop.rows.v1.Item"]
+
+
+def test_a_keyspace_whose_name_protobuf_can_not_have(project: Project) -> None:
+    project.generate(
+        "CREATE KEYSPACE \"2Import\" WITH replication = {'class': 'SimpleStrategy', "
+        "'replication_factor': 1}; CREATE TYPE t (a int); CREATE TABLE item (id int PRIMARY KEY, t t);"
+    )
+    assert [line.split()[0] for line in project.lines()] == [
+        "k_2import.rows.v1.Item", "k_2import.rows.v1.Item", "k_2import.types.v1.T",
+    ]  # fmt: skip
+    assert (project.folder / "generated/proto/k_2import/rows/v1/item_pb2.py").exists()
 
 
 TYPE = "CREATE TYPE address ({}); CREATE TABLE item (id int PRIMARY KEY, more frozen<address>);"

@@ -37,7 +37,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     ),
     "odd.types": (
         "id",
-        'id""',
+        'no""',
     ),
     "odd.cql": ("id",),
     "odd.2024_log": (
