@@ -46,8 +46,8 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A table, view or type. `kind` says which, for people; `group` is the database or keyspace; `file` the schema file
-    that declares it, `source` its description in the header of the proto file.
+    """A table, view or type, which `kind` says for people. `group` is its database or keyspace, which `group_kind` says;
+    `file` the schema file that declares it.
     """
 
     kind: str
