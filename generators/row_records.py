@@ -46,8 +46,8 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A table, view or type, which `kind` says for people. `group` is its database or keyspace, which `group_kind` says;
-    `file` the schema file that declares it.
+    """A table, view or type, which `kind` says for people. `group` is its database or keyspace, as `group_kind` says;
+    `file` is the schema file that declares it.
     """
 
     kind: str
