@@ -117,11 +117,11 @@ KEYSPACE = keyspaces.Keyspace(
             "types",
             columns=(
                 keyspaces.Column("id", "int", "partition"),
-                keyspaces.Column('id""', "int", "regular"),
+                keyspaces.Column('no""', "int", "regular"),
             ),
             partition_key=("id",),
             clustering=(),
-            cql=('CREATE TABLE IF NOT EXISTS types (\n  id int,\n  "id""""" int,\n  PRIMARY KEY (id)\n)'),
+            cql=('CREATE TABLE IF NOT EXISTS types (\n  id int,\n  "no""""" int,\n  PRIMARY KEY (id)\n)'),
         ),
         keyspaces.Table(
             "cql",
