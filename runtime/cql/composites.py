@@ -1,7 +1,8 @@
 """The types of CQL that are made of others: collections, tuples, vectors and user-defined types.
 
-Where Python needs a hash (an element of a set, the key of a map, whatever is inside of either or of a user-defined
-type), the values are of the classes that have one: tuples for lists and vectors, frozensets, FrozenMaps.
+What is inside a type is frozen, whether the schema says so or not. Where Python needs a hash (an element of a set, the
+key of a map, whatever is inside of either or of a user-defined type), the values are of the classes that have one:
+tuples for lists and vectors, frozensets, FrozenMaps.
 """
 
 from __future__ import annotations
@@ -84,6 +85,9 @@ class List(_OfItems[list[T]], frozen=True):
     item: CqlType[Any]
     frozen: bool = False
     is_hashable: bool = False
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "item", self.item.as_frozen())
 
     @property
     def text(self) -> str:
@@ -186,6 +190,7 @@ class Map(CqlType[dict[K, V]], frozen=True):
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "key", self.key.hashable())
+        msgspec.structs.force_setattr(self, "value", self.value.as_frozen())
 
     @property
     def text(self) -> str:
@@ -249,6 +254,9 @@ class Vector(_OfItems[list[T]], frozen=True):
     item: CqlType[Any]
     dimensions: int
     is_hashable: bool = False
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "item", self.item.as_frozen())
 
     @property
     def text(self) -> str:
@@ -338,12 +346,15 @@ class Tuple(_OfFields[tuple[Any, ...]], frozen=True):
 
     items: tuple[CqlType[Any], ...]
 
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "items", tuple(item.as_frozen() for item in self.items))
+
     def _types(self) -> tuple[CqlType[Any], ...]:
         return self.items
 
     @property
     def text(self) -> str:
-        return f"tuple<{', '.join(item.text for item in self.items)}>"
+        return f"frozen<tuple<{', '.join(item.text for item in self.items)}>>"
 
     @property
     def has_duration(self) -> bool:
