@@ -68,13 +68,13 @@ def enter(connection: sqlite3.Connection, table: Table[Any]) -> Layout:
         ).fetchone()[0]
         for text in _made(number):
             connection.execute(text)
-        known = about | {"indexes": {}}
+        known: dict[str, Any] = about | {"indexes": {}}
     else:
         number, known = found[0], json.loads(found[1])
         _compare(table, known, about)
-    columns = {**known["columns"], **about["columns"]}
+    columns: dict[str, Any] = {**known["columns"], **about["columns"]}
     layout = Layout(table, number, {name: place for place, name in enumerate(columns)})
-    indexes = dict(known["indexes"])
+    indexes: dict[str, Any] = dict(known["indexes"])
     for name, (column, target) in about["indexes"].items():
         if indexes.get(name) != [column, target]:
             _build_index(connection, layout, name, column, target)
@@ -87,6 +87,14 @@ def enter(connection: sqlite3.Connection, table: Table[Any]) -> Layout:
         _build_view(connection, enter(connection, table.view.base), layout)
     layout.derived = derived_of(connection, layout)
     return layout
+
+
+def refresh(connection: sqlite3.Connection, layout: Layout) -> None:
+    """What has been entered of a table since its layout was made."""
+    found = connection.execute("SELECT about FROM sun_table WHERE number = ?", (layout.number,)).fetchone()
+    if found is not None:
+        layout.grow(len(json.loads(found[0])["columns"]))
+        layout.derived = derived_of(connection, layout)
 
 
 def derived_of(connection: sqlite3.Connection, layout: Layout) -> Sequence[Derived]:
@@ -122,9 +130,7 @@ def _about(table: Table[Any]) -> dict[str, Any]:
     return {
         "partition_key": {column.name: column.type.text for column in table.partition_key},
         "clustering": {column.name: _ordered(column) for column in table.clustering},
-        "columns": {
-            column.name: [column.type.text, column.kind] for column in table.columns if not column.is_key
-        },
+        "columns": {column.name: [column.type.text, column.kind] for column in table.columns if not column.is_key},
         "indexes": {index.name: [index.column.name, index.target] for index in table.indexes},
         "view": None
         if table.view is None
@@ -186,7 +192,7 @@ def _enter_type(connection: sqlite3.Connection, table: Table[Any], type: UserDef
     name = f"{type.keyspace}.{type.name}"
     fields = [[field, kind.text] for field, kind in type.fields]
     found = connection.execute("SELECT fields FROM sun_type WHERE name = ?", (name,)).fetchone()
-    known = json.loads(found[0]) if found else []
+    known: list[list[str]] = json.loads(found[0]) if found else []
     if fields[: len(known)] != known:
         if known[: len(fields)] == fields:
             return  # of an older schema
@@ -222,9 +228,7 @@ def _view_layout(base: Layout, number: int, name: str, about: dict[str, Any]) ->
     made = about["view"]
 
     def column(name: str, kind: str, type: str) -> AnyColumn[Any, Any]:
-        return AnyColumn(
-            name, base.table.column(name).type, cast("Any", kind), descending=type.endswith(" desc")
-        )
+        return AnyColumn(name, base.table.column(name).type, cast("Any", kind), descending=type.endswith(" desc"))
 
     partition = [column(name, "partition", "") for name in about["partition_key"]]
     clustering = [column(name, "clustering", type) for name, type in about["clustering"].items()]

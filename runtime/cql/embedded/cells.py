@@ -106,9 +106,7 @@ class Group:
 
     def purge(self, before: int) -> None:
         """Leave out what ended up to this second."""
-        self.cells = {
-            path: part for path, part in self.cells.items() if part[1][1] is None or part[1][1] > before
-        }
+        self.cells = {path: part for path, part in self.cells.items() if part[1][1] is None or part[1][1] > before}
         if self.deleted is not None and self.deleted_at <= before:
             self.deleted = None
 

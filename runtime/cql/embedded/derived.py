@@ -6,7 +6,7 @@ Each is a function of one row of the table as it is after a write, so nothing of
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from runtime.cql.embedded.cells import Cell, Group, Liveness, cell_lives
@@ -131,10 +131,10 @@ class ViewRows:
         self._kept = {
             base.stored[name].number: stored.number for name, stored in view.stored.items() if name in base.stored
         }
-        self._filters = [
-            (base.places[name], reading(base, name), meeting(base.table.column(name).type, operator, (value,), null=False))
-            for name, operator, value in made.filters
-        ]
+        self._filters: list[tuple[int, Any, Callable[[Any], bool]]] = []
+        for name, operator, value in made.filters:
+            meets = meeting(base.table.column(name).type, operator, (value,), null=False)
+            self._filters.append((base.places[name], reading(base, name), meets))
         self._drop = view.drop
         self._put = view.put
 

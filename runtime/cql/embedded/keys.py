@@ -13,6 +13,8 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+import msgspec
+
 from runtime.cql.tokens import GREATEST_TOKEN, LEAST_TOKEN, partition_key_bytes, token
 from runtime.cql.types import (
     BigInt,
@@ -213,12 +215,11 @@ def _fields(type: Tuple | UserDefined[Any]) -> Code:
     """Null is below every value."""
     kinds = type.items if isinstance(type, Tuple) else tuple(kind for _, kind in type.fields)
     codes = tuple(map(order_code, kinds))
+    of_items = isinstance(type, Tuple)
 
     def code(value: Any) -> bytes:
-        parts = value if isinstance(value, tuple) else [getattr(value, name) for name in value.__struct_fields__]
-        return b"".join(
-            b"\0" if part is None else b"\1" + one(part) for one, part in zip(codes, cast("Any", parts), strict=True)
-        )
+        parts: Sequence[Any] = value if of_items else msgspec.structs.astuple(value)
+        return b"".join(b"\0" if part is None else b"\1" + one(part) for one, part in zip(codes, parts, strict=True))
 
     return code
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from runtime.cql.embedded.cells import cell_lives
 from runtime.cql.embedded.keys import clustering_code, partition_code, partition_end
@@ -35,15 +35,15 @@ class Layout:
         self.depth = len(table.clustering)
         self.codes = tuple(clustering_code(column.type, descending=column.descending) for column in table.clustering)
         self.key_conversions = tuple(conversions(column.type) for column in table.clustering)
-        self.columns = len(numbers)
         self.stored = {
             column.name: Stored(column.name, numbers[column.name], column.type, static=column.kind == "static")
             for column in table.columns
             if not column.is_key
         }
-        by_number = {stored.number: stored for stored in self.stored.values()}
-        self.by_number = by_number
-        self.as_bytes = [by_number[number].as_bytes if number in by_number else _unknown for number in range(len(numbers))]
+        self.by_number = {stored.number: stored for stored in self.stored.values()}
+        self.columns = 0
+        self.as_bytes: list[Any] = []
+        self.grow(len(numbers))
         self.head = len(self.partition_types) + self.depth
         self.places = {column.name: place for place, column in enumerate(table.primary_key)} | {
             name: self.head + stored.number for name, stored in self.stored.items()
@@ -96,6 +96,14 @@ class Layout:
             f"DELETE FROM {self.deleted} WHERE s IN (SELECT s FROM {self.deleted} WHERE at <= ? ORDER BY at LIMIT ?)"
         )
 
+    def grow(self, columns: int) -> None:
+        """Another process, with a newer schema, has entered more columns."""
+        known = self.by_number
+        self.as_bytes += [
+            known[number].as_bytes if number in known else _unknown for number in range(self.columns, columns)
+        ]
+        self.columns = columns
+
     def width_at(self, key: bytes) -> int:
         """How many clustering columns the record at this key begins with: static columns have none."""
         return 0 if self.depth and partition_end(key) == len(key) else self.depth
@@ -103,8 +111,11 @@ class Layout:
     def values(self, partition: Sequence[Any], time: int, record: Any, now: int) -> list[Any] | None:
         """The values of a row as they are stored, collections whole; None where the row is not there any more."""
         if type(record) is list:
-            missing = self.depth + self.columns - len(record)
-            return [*partition, *record, *[None] * missing] if missing > 0 else [*partition, *record]
+            told = [*partition, *cast("list[Any]", record)]
+            if missing := self.head + self.columns - len(told):
+                # It was written when there were fewer columns, or by a newer schema, which has more.
+                told = [*told, *[None] * missing][: self.head + self.columns]
+            return told
         row = Row.read(time, record, self.depth)
         return self.row_values(partition, row, now) if row.lives(now, strict=self.strict) else None
 
@@ -113,7 +124,7 @@ class Layout:
         values = [*partition, *(row.keys or [None] * self.depth), *[None] * self.columns]
         head = self.head
         for number, cell in row.cells.items():
-            if cell_lives(cell, now):
+            if number in self.by_number and cell_lives(cell, now):
                 values[head + number] = cell[3]
         for number, group in row.groups.items():
             if number in self.by_number and (parts := self.by_number[number].parts) is not None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
-import itertools
 import math
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from operator import itemgetter
+from collections.abc import Callable, Generator, Iterator, Sequence
+from operator import itemgetter, mul
 from typing import Any
 
 import msgspec
@@ -102,13 +102,14 @@ class ReadPlan:
         walk = _Walk(self, connection, params, now, place)
         told = self._tell.of(now)
         last = b""
-        for found in walk:
-            rows.append(told(found))
-            last = found[0]
-            if len(rows) == most:
-                break
-        else:
-            return Outcome(rows)
+        with contextlib.closing(walk.rows()) as found_rows:
+            for found in found_rows:
+                rows.append(told(found))
+                last = found[0]
+                if len(rows) == most:
+                    break
+            else:
+                return Outcome(rows)
         if left is not None and left == len(rows):
             return Outcome(rows)
         behind_last = states.Place(last, None if left is None else left - len(rows), walk.left_of_partition)
@@ -128,7 +129,8 @@ class ReadPlan:
         first: tuple[Any, ...] | None = None
         told = self._tell.of(now)
         number = 0
-        for number, found in enumerate(_Walk(self, connection, params, now, None), 1):
+        for found in _Walk(self, connection, params, now, None).rows():
+            number += 1
             if first is None:
                 first = told(found)
         row = first or (None,) * len(self._statement.terms)
@@ -146,7 +148,7 @@ class ReadPlan:
         told = self._tell.of(now)
 
         def scored() -> Iterator[tuple[float, int, tuple[Any, ...]]]:
-            for number, found in enumerate(_Walk(self, connection, params, now, None)):
+            for number, found in enumerate(_Walk(self, connection, params, now, None).rows()):
                 values = layout.values(found[1], found[2], found[3], now)
                 vector = None if values is None else values[place]
                 if vector is not None:
@@ -206,7 +208,7 @@ class _Walk:
         self._checks: list[Check] = checks(plan.layout, plan.where.rest, params)
         self._takes_statics_alone = bool(plan.layout.statics) and not plan.where.restricts_rows
 
-    def __iter__(self) -> Iterator[Found]:
+    def rows(self) -> Generator[Found]:
         plan = self._plan
         if plan.where.names_partitions:
             return self._named_partitions()
@@ -233,14 +235,14 @@ class _Walk:
         row = Row.read(time, record, 0)
         return row if row.lives(self._now) else None
 
-    def _named_partitions(self) -> Iterator[Found]:
+    def _named_partitions(self) -> Generator[Found]:
         plan, layout, place = self._plan, self._layout, self._place
         ranges = plan.where.ranges(self._params)
         if plan.is_reversed:
             ranges.reverse()
         keys = [(layout.partition(values), values) for values in plan.where.partition_values(self._params)]
+        begun = place.key[: partition_end(place.key)] if place is not None else b""
         if place is not None:
-            begun = place.key[: partition_end(place.key)]
             while keys and keys[0][0] != begun:
                 keys.pop(0)
             if not keys:
@@ -253,7 +255,7 @@ class _Walk:
 
     def _partition(
         self, key: bytes, values: Sequence[Any], ranges: Sequence[tuple[bytes, bytes | None]], begun_at: bytes | None
-    ) -> Iterator[Found]:
+    ) -> Generator[Found]:
         """The rows of a partition in these ranges, behind the one it was begun at."""
         plan, layout = self._plan, self._layout
         if self.left_of_partition == 0:
@@ -271,25 +273,25 @@ class _Walk:
                     has_rows = type(record) is list or layout.values(values, time, record, self._now) is not None
                 if not self._passes(values, time, record, statics):
                     continue
-                if self._taken():
-                    yield found, values, time, record, statics
+                self._take()
+                yield found, values, time, record, statics
                 if self.left_of_partition == 0:
                     return
         if not has_rows and statics is not None and self._takes_statics_alone:
             yield from self._statics_alone(key, values, statics)
 
-    def _taken(self) -> bool:
+    def _take(self) -> None:
         if self.left_of_partition is not None:
             self.left_of_partition -= 1
-        return True
 
-    def _statics_alone(self, key: bytes, values: Sequence[Any], statics: Row) -> Iterator[Found]:
+    def _statics_alone(self, key: bytes, values: Sequence[Any], statics: Row) -> Generator[Found]:
         row = self._layout.row_values(values, Row([]), self._now)
         _overlay(self._layout, row, statics, self._now)
-        if all(check(row) for check in self._checks) and self._taken():
+        if all(check(row) for check in self._checks):
+            self._take()
             yield key, values, 0, None, statics
 
-    def _scan(self) -> Iterator[Found]:
+    def _scan(self) -> Generator[Found]:
         """Every partition in the order of tokens."""
         layout, place, now = self._layout, self._place, self._now
         low, high = b"", None
@@ -322,8 +324,8 @@ class _Walk:
                     pending = type(record) is not list and layout.values(values, time, record, now) is None
                 if not self._passes(values, time, record, statics):
                     continue
-                if self._taken():
-                    yield key, values, time, record, statics
+                self._take()
+                yield key, values, time, record, statics
                 if self.left_of_partition == 0:
                     skip = behind(partition)
                     break
@@ -336,7 +338,7 @@ class _Walk:
             return self._connection.execute(self._layout.onward, (low, self._now))
         return self._connection.execute(self._layout.forward, (low, high, self._now))
 
-    def _by_index(self, index: Index, relation: Relation, at: int) -> Iterator[Found]:
+    def _by_index(self, index: Index, relation: Relation, at: int) -> Generator[Found]:
         """The rows that an index names, in the order of their keys."""
         layout, place = self._layout, self._place
         after = place.key if place is not None else b""
@@ -357,7 +359,8 @@ class _Walk:
             if self.left_of_partition == 0:
                 continue
             record = decode(data)
-            if self._passes(values, time, record, statics) and self._taken():
+            if self._passes(values, time, record, statics):
+                self._take()
                 yield key, values, time, record, statics
 
 
@@ -378,7 +381,8 @@ class Telling:
         self._terms = terms
         self.needs_cells = any(term.kind in ("writetime", "ttl") for term in terms)
         places = [layout.places[term.column] if term.kind == "column" else 0 for term in terms]
-        whole = list(range(layout.head + layout.columns))
+        self._width = layout.head + layout.columns
+        whole = list(range(self._width))
         self._pick: Callable[[Any], tuple[Any, ...]] | None = None
         if places != whole:
             self._pick = itemgetter(*places) if len(places) > 1 else lambda values: (values[places[0]],)
@@ -390,9 +394,10 @@ class Telling:
 
     def plain(self, values: list[Any]) -> tuple[Any, ...]:
         """Of the values of a row as they are stored."""
+        told = values[: self._width] if self._pick is None else self._pick(values)
         if not self._converted:
-            return tuple(values) if self._pick is None else self._pick(values)
-        told = values if self._pick is None else list(self._pick(values))
+            return tuple(told)
+        told = list(told)
         for place, read in self._converted:
             if (value := told[place]) is not None:
                 told[place] = read(value)
@@ -428,9 +433,13 @@ def _usable(layout: Layout, rest: Sequence[tuple[Relation, int]]) -> tuple[Index
     """The first index that answers one of the relations."""
     for relation, at in rest:
         for index in layout.derived:
-            if isinstance(index, Index) and not index.static and index.column == relation.columns[0]:
-                if relation.operator in _ANSWERED.get(index.target, _PLAIN):
-                    return index, relation, at
+            if (
+                isinstance(index, Index)
+                and index.column == relation.columns[0]
+                and relation.operator in _ANSWERED.get(index.target, _PLAIN)
+                and not index.static
+            ):
+                return index, relation, at
     return None
 
 
@@ -468,7 +477,7 @@ def _similarity(layout: Layout, name: str) -> str:
 
 
 def _dot(left: Sequence[float], right: Sequence[float]) -> float:
-    return math.fsum(itertools.starmap(lambda one, other: one * other, zip(left, right, strict=True)))
+    return math.fsum(map(mul, left, right))
 
 
 def _cosine(left: Sequence[float], right: Sequence[float]) -> float:

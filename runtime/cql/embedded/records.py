@@ -7,7 +7,7 @@ a column of its own beside the record.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -43,11 +43,11 @@ class Row:
     def read(cls, time: int, record: Any, width: int) -> Row:
         """Of what `decode` gave and the time beside it; `width` is the number of clustering columns."""
         if type(record) is list:
-            values = record[width:]
+            values = cast("list[Any]", record)
             cells: dict[int, Cell] = {
-                number: (time, None, None, value) for number, value in enumerate(values) if value is not None
+                number: (time, None, None, value) for number, value in enumerate(values[width:]) if value is not None
             }
-            return cls(record[:width], (time, None, None), cells)
+            return cls(values[:width], (time, None, None), cells)
         liveness = record[_LIVENESS]
         return cls(
             record[_KEYS],

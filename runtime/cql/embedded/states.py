@@ -1,7 +1,7 @@
 """Page states: where a query's next page begins, as bytes that only the same query with the same parameters takes.
 
-A state holds no secret but the key of the last row, and no right: whatever it says, the query's own ranges bound what is
-read.
+A state holds no secret but the key of the last row, and no right: whatever it says, the query's own ranges bound what
+is read.
 """
 
 from __future__ import annotations

@@ -271,8 +271,8 @@ class MapParts(Parts):
         read_key, read = self._read_key, self._read
         found: dict[Any, Any] = {}
         for path, key, cell in _living(group, now):
-            key = _told(path, key)
-            found[key if read_key is None else read_key(key)] = cell[3] if read is None else read(cell[3])
+            name = _told(path, key)
+            found[name if read_key is None else read_key(name)] = cell[3] if read is None else read(cell[3])
         return found or None
 
 
@@ -281,9 +281,9 @@ class FieldParts(Parts):
 
     def __init__(self, name: str, type: UserDefined[Any]) -> None:
         super().__init__(name)
-        self._made = type.made
+        self._made: Callable[..., Any] = type.made
         self._places = {field: place for place, (field, _) in enumerate(type.fields)}
-        self._conversions = [conversions(kind) for _, kind in type.fields]
+        self._conversions: list[tuple[Convert | None, Convert | None]] = [conversions(kind) for _, kind in type.fields]
         self._bytes = [as_bytes(kind) for _, kind in type.fields]
 
     def as_bytes(self, path: Any, stored: Any) -> bytes:
@@ -308,4 +308,3 @@ class FieldParts(Parts):
             read = self._conversions[path][1]
             values[path] = cell[3] if read is None else read(cell[3])
         return self._made(*values) if any(value is not None for value in values) else None
-

@@ -1,7 +1,8 @@
 """Writes to the rows of a file, inside a transaction: each is merged with what is there, as Cassandra does on reading.
 
-A deletion takes the rows out at once, and stays as a range of keys with its time: what is written later with an earlier
-time is dead on arrival. Ranges never overlap, so that at most one holds a key. They go when `gc_grace_seconds` are over.
+A deletion takes the rows out at once, and stays as a range of keys with its time: what is written later with an
+earlier time is dead on arrival. Ranges never overlap, so that at most one holds a key. They go when `gc_grace_seconds`
+are over.
 """
 
 from __future__ import annotations
@@ -27,9 +28,7 @@ class Turn:
 
     __slots__ = ("connection", "guarded", "now", "stamp", "stamps")
 
-    def __init__(
-        self, connection: sqlite3.Connection, now: int, stamp: Callable[[], int], stamps: Stamps
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, now: int, stamp: Callable[[], int], stamps: Stamps) -> None:
         self.connection = connection
         self.now = now
         self.stamp = stamp
@@ -95,7 +94,8 @@ class Turn:
         """Cassandra's counters go on from where they were when their row was deleted, as long as its cache knows."""
         for key, written, record in self.connection.execute(layout.older, (low, high, time)).fetchall():
             row = Row.read(written, decode(record), layout.width_at(key))
-            row.cells = {number: (time, self.now, None, cell[3]) for number, cell in row.cells.items()}
+            for number, cell in row.cells.items():
+                row.cells[number] = (time, self.now, None, cell[3])
             self.save(layout, key, None, row)
 
     def count(self, layout: Layout, key: bytes, row: Row, amounts: dict[int, int], time: int) -> None:

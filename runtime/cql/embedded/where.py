@@ -93,9 +93,7 @@ class Where:
         key = layout.partition([params[place] for place, _ in self._partition or ()])
         if not self._chosen:
             return key
-        return key + b"".join(
-            code(params[place]) for code, (place, _) in zip(layout.codes, self._chosen, strict=False)
-        )
+        return key + b"".join(code(params[place]) for code, (place, _) in zip(layout.codes, self._chosen, strict=False))
 
     @property
     def names_one_row(self) -> bool:
@@ -192,7 +190,9 @@ Check = Callable[[Sequence[Any]], bool]
 """Whether a row's values, as they are stored, meet a relation."""
 
 
-def checks(layout: Layout, placed: Sequence[tuple[Relation, int]], params: Params, *, null: bool = False) -> list[Check]:
+def checks(
+    layout: Layout, placed: Sequence[tuple[Relation, int]], params: Params, *, null: bool = False
+) -> list[Check]:
     """The relations as questions to a row. With `null`, as in IF, a value may be compared with None, and what holds
     nothing differs from everything; otherwise null meets no relation.
     """
@@ -260,8 +260,9 @@ def _part_meeting(type: Any, operator: str, params: Params) -> Callable[[Any], b
         part = type.value if hasattr(type, "value") else type.item
         order = part.encode if part.has_duration else part.order
         wanted = order(params[0])
-        return lambda value: value is not None and any(
-            order(each) == wanted for each in (value.values() if hasattr(value, "values") else value)
+        return lambda value: (
+            value is not None
+            and any(order(each) == wanted for each in (value.values() if hasattr(value, "values") else value))
         )
     of_key = type.key.order
     key = of_key(params[0])
@@ -270,7 +271,7 @@ def _part_meeting(type: Any, operator: str, params: Params) -> Callable[[Any], b
     each = type.value.encode if type.value.has_duration else type.value.order
     wanted = None if params[1] is None else each(params[1])
 
-    def entry(value: Any) -> bool:
+    def entry(value: dict[Any, Any] | None) -> bool:
         found = next((one for name, one in (value or {}).items() if of_key(name) == key), None)
         return found is None and wanted is None if found is None or wanted is None else each(found) == wanted
 

@@ -23,7 +23,7 @@ _WIDTHS = {"entry": 2, "item": 2}
 
 @dataclass(slots=True)
 class Guard:
-    """The IF of a write. `places` are those of the parameters of `conditions`; neither kind of existence: conditions."""
+    """The IF of a write: what is asked of the row. Beside each condition is the place of its first parameter."""
 
     exists: bool = False
     absent: bool = False
@@ -155,8 +155,6 @@ class InsertPlan(_Times):
         ]
         self._regulars = [(places[stored.name], stored) for stored in layout.regulars if stored.name in places]
         self._statics = [(places[stored.name], stored) for stored in layout.statics if stored.name in places]
-        names_all = len(self._regulars) + len(layout.statics) == layout.columns
-        self._names_all = names_all
         self._simple = not layout.is_counter and self.layout.default_ttl == 0 and ttl is None
 
     def partition_values(self, params: Params) -> Sequence[Any]:
@@ -171,7 +169,7 @@ class InsertPlan(_Times):
     def run(self, turn: Turn, params: Params, time: int) -> None:
         partition, key = self.target(params)
         end, ttl = self.end(self.ttl(params), turn.now)
-        if key is not None and not (self._simple and not self.layout.derived and self._run_fast(turn, key, params, time)):
+        if key is not None and not self._run_fast(turn, key, params, time):
             change = _Change(turn, time, end, ttl, self._keys(params))
             change.live()
             for place, stored in self._regulars:
@@ -191,8 +189,10 @@ class InsertPlan(_Times):
     def _run_fast(self, turn: Turn, key: bytes, params: Params, time: int) -> bool:
         """Write the row at once where there is none, or none that any of it would stay of."""
         layout = self.layout
+        if not self._simple or layout.derived:
+            return False
         values = [*self._keys(params), *[None] * layout.columns]
-        depth, is_whole = layout.depth, self._names_all
+        depth, is_whole = layout.depth, len(self._regulars) + len(layout.statics) == layout.columns
         for place, stored in self._regulars:
             value = params[place]
             if value is UNSET:
@@ -207,9 +207,7 @@ class InsertPlan(_Times):
 
 class UpdatePlan(_Times):
     def __init__(self, layout: Layout, statement: Update) -> None:
-        super().__init__(
-            layout, 0 if statement.ttl else None, int(statement.ttl) if statement.timestamp else None
-        )
+        super().__init__(layout, 0 if statement.ttl else None, int(statement.ttl) if statement.timestamp else None)
         self.layout = layout
         self.has_timestamp = statement.timestamp
         at = int(statement.ttl) + int(statement.timestamp)
@@ -351,7 +349,7 @@ class DeletePlan:
         self._where = Where(layout, statement.where, int(statement.timestamp))
         self.guard = _guard(statement, int(statement.timestamp) + sum(map(width_of, statement.where)))
         if not self._where.names_partitions or self._where.rest:
-            raise CqlError(f"{layout.name}: a delete names partitions, and ranges of their rows by the clustering order")
+            raise CqlError(f"{layout.name}: a delete names partitions, and of their rows ranges in clustering order")
         if self.guard and not self._where.names_one_row:
             raise CqlError(f"{layout.name}: a delete with conditions names the whole key of one row")
 
