@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 import msgspec
 
+from runtime.described import described
 from runtime.sql.errors import InvalidValue
 from runtime.sql.tables import Table
-from runtime.sql.types import Json, described
+from runtime.sql.types import Json
 
 if TYPE_CHECKING:
     from runtime.sql.message_values import Plan

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import call
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, cast
 
+from runtime.described import described
 from runtime.sql.dialects import Dialect
 from runtime.sql.errors import InvalidValue
-from runtime.sql.types import Arithmetic, Convert, SqlType, described
+from runtime.sql.types import Arithmetic, Convert, SqlType
 
 if TYPE_CHECKING:
     from runtime.sql.expressions import AnyColumn, Shape

@@ -73,19 +73,6 @@ class SqlType(msgspec.Struct, Generic[T], frozen=True):
         return self
 
 
-def described(value: object) -> str:
-    """A value as an error may show it: numbers as they are, of texts and bytes, which may be secret, the size only."""
-    kind = type(value).__name__
-    if isinstance(value, (str, bytes, bytearray)):
-        return f"{kind} of {'length' if isinstance(value, str) else 'size'} {len(value)}"
-    if isinstance(value, (bool, int, float, decimal.Decimal)):
-        # The text of a huge integer is costly, and refused by Python from 4,300 digits on.
-        if isinstance(value, int) and value.bit_length() > 128:
-            return f"{kind} of {value.bit_length()} bits"
-        return f"{kind} {str(value)[:50]}"
-    return "None" if value is None else kind
-
-
 class Bool(SqlType[bool], frozen=True):
     _decoders: ClassVar[dict[str, Convert]] = {"mysql": bool, "sqlite": bool}
 
