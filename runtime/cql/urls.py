@@ -203,8 +203,8 @@ def _options(query: str, known: set[str]) -> dict[str, str]:
     return options
 
 
-def _numbers(options: dict[str, str], bounds: dict[str, tuple[int, int]]) -> dict[str, int]:
-    numbers: dict[str, int] = {}
+def _numbers(options: dict[str, str], bounds: dict[str, tuple[int, int]]) -> dict[str, Any]:
+    numbers: dict[str, Any] = {}
     for name, value in options.items():
         least, most = bounds[name]
         if not re.fullmatch(r"[0-9]{1,9}", value) or not least <= int(value) <= most:

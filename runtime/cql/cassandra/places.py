@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from threading import Lock
+from typing import Any, Literal
 
 LOST = 8_192
-"""Requests that were given up without an answer and hold no place. A connection keeps a number for each."""
+"""Requests given up without an answer that hold no place any more. The driver keeps a number for each, of 32,768."""
 
 
 class Waiter:
@@ -22,6 +23,29 @@ class Waiter:
         self.wake = wake
         self.given = False
         self.left = False
+
+
+class Flight:
+    """A request that has a place. `deliver` is called with what came of it, in the thread where it came, and may be
+    called again: with a late answer, or a second one where the driver asked two nodes.
+    """
+
+    __slots__ = ("_deliver", "_places", "state")
+
+    def __init__(self, places: Places, deliver: Callable[[Any], object]) -> None:
+        self._places = places
+        self._deliver = deliver
+        self.state: Literal["held", "lost", "ended"] = "held"
+
+    def end(self, result: Any) -> None:
+        """The answer is there, or the error."""
+        self._places.end(self)
+        self._deliver(result)
+
+    def expire(self, result: Any) -> None:
+        """Its time is over, and `result` comes of it. The place goes to the next, unless too many are lost."""
+        self._places.lose(self)
+        self._deliver(result)
 
 
 class Places:
@@ -59,36 +83,43 @@ class Places:
         return waiter
 
     def leave(self, waiter: Waiter) -> bool:
-        """Wait no longer. False where a place was given in the meantime: it is still the waiter's."""
+        """Wait no longer. Whether a place was given in the meantime: then it is the waiter's."""
         with self._lock:
             waiter.left = True
-            return not waiter.given
+            return waiter.given
 
     def give_back(self) -> None:
-        """The request ended."""
-        waiter = None
+        """A place that no flight was made for."""
         with self._lock:
-            while self._line:
-                waiter = self._line.popleft()
-                if not waiter.left:
-                    waiter.given = True
-                    break
-                waiter = None
-            else:
-                self._free += 1
+            waiter = self._next()
         if waiter is not None:
             waiter.wake()
 
-    def give_up(self) -> bool:
-        """Nobody waits for the answer any more. Whether that makes room for another; not where too many are lost."""
+    def end(self, flight: Flight) -> None:
         with self._lock:
-            if self._lost >= LOST:
-                return False
-            self._lost += 1
-        self.give_back()
-        return True
+            state, flight.state = flight.state, "ended"
+            if state == "lost":
+                self._lost -= 1
+            waiter = self._next() if state == "held" else None
+        if waiter is not None:
+            waiter.wake()
 
-    def found(self) -> None:
-        """The answer came that had been given up."""
+    def lose(self, flight: Flight) -> None:
         with self._lock:
-            self._lost -= 1
+            if flight.state != "held" or self._lost >= LOST:
+                return
+            flight.state = "lost"
+            self._lost += 1
+            waiter = self._next()
+        if waiter is not None:
+            waiter.wake()
+
+    def _next(self) -> Waiter | None:
+        """A place became free."""
+        while self._line:
+            waiter = self._line.popleft()
+            if not waiter.left:
+                waiter.given = True
+                return waiter
+        self._free += 1
+        return None
