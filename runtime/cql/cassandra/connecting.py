@@ -26,7 +26,7 @@ _PROTOCOL = 4
 that is used here. Every Cassandra from 2.2 on speaks 4.
 """
 
-_HEARD = ("Control connection failed to connect", "Error preparing query", "Closing connection %s due to protocol error")
+_HEARD = ("Control connection failed to connect", "Error preparing query")
 """Beginnings of what the driver logs, with a traceback, and raises as well."""
 
 
@@ -50,13 +50,16 @@ class IfHarmless(driver.RetryPolicy):
     """Tries again, once and elsewhere, what says that running it twice is running it once."""
 
     def on_read_timeout(self, query: Any, *given: Any, **named: Any) -> tuple[int, Any]:
-        return self._again(query, super().on_read_timeout(query, *given, **named))
+        parent: Any = super()
+        return self._again(query, parent.on_read_timeout(query, *given, **named))
 
     def on_write_timeout(self, query: Any, *given: Any, **named: Any) -> tuple[int, Any]:
-        return self._again(query, super().on_write_timeout(query, *given, **named))
+        parent: Any = super()
+        return self._again(query, parent.on_write_timeout(query, *given, **named))
 
     def on_unavailable(self, query: Any, *given: Any, **named: Any) -> tuple[int, Any]:
-        return self._again(query, super().on_unavailable(query, *given, **named))
+        parent: Any = super()
+        return self._again(query, parent.on_unavailable(query, *given, **named))
 
     def on_request_error(self, query: Any, consistency: Any, error: Exception, retry_num: int) -> tuple[int, Any]:
         there = isinstance(error, driver.Overloaded | driver.IsBootstrapping | driver.ConnectionException)

@@ -1,4 +1,4 @@
-"""The names of cassandra-driver that the engine uses. The driver has no types: all of them are Any, here and only here."""
+"""The names of cassandra-driver that the engine uses. The driver has no types: here, and only here, all are Any."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ RetryPolicy: Any = _policies.RetryPolicy
 TokenAwarePolicy: Any = _policies.TokenAwarePolicy
 
 # Statements
+ConsistencyLevel: Any = _root.ConsistencyLevel
 BatchStatement: Any = _query.BatchStatement
 BatchType: Any = _query.BatchType
 BoundStatement: Any = _query.BoundStatement

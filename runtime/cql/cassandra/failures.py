@@ -16,7 +16,7 @@ _MISSING = re.compile(
     re.IGNORECASE,
 )
 _VALUE = re.compile(
-    r"too (big|large|long)|longer than maximum|exceeds|expected .* bytes?\b|can't be empty|may not be empty|out of range"
+    r"too (big|large|long)|longer than maximum|exceeds|expected .* bytes?\b|(can't|may not) be empty|out of range"
     r"|invalid (null|unset) value|must be greater|not a valid",
     re.IGNORECASE,
 )
@@ -60,6 +60,7 @@ def failure(error: BaseException, what: str, *, writes: bool, state: bool = Fals
         case _:
             return CqlError(told)
 
+
 def _no_host(error: BaseException, what: str, *, writes: bool, state: bool, sent: bool) -> CqlError:
     """No node is left to ask. What one of them answered says most; else where they were found to be gone."""
     answers = [each for each in _each(error).values() if isinstance(each, driver.DriverException | driver.ErrorMessage)]
@@ -72,8 +73,7 @@ def _no_host(error: BaseException, what: str, *, writes: bool, state: bool, sent
 
 
 def _each(error: BaseException) -> dict[Any, BaseException]:
-    errors: Any = getattr(error, "errors", None)
-    return errors if isinstance(error, driver.NoHostAvailable) and isinstance(errors, dict) else {}
+    return dict(getattr(error, "errors", None) or {}) if isinstance(error, driver.NoHostAvailable) else {}
 
 
 def _invalid(told: str) -> CqlError:

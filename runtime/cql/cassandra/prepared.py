@@ -74,8 +74,11 @@ class Shapes:
     def prepare(self, shape: Statement) -> Future[Prepared]:
         """What comes of a shape that `get` knows nothing of: one attempt for all who ask while it is under way."""
         with self._lock:
-            coming = self._coming.get(shape)
-            if coming is None:
+            coming: Future[Prepared] | None = self._coming.get(shape)
+            if coming is None and (kept := self._kept.get(shape)) is not None:
+                coming = Future[Prepared]()
+                coming.set_result(kept)
+            elif coming is None:
                 coming = self._coming[shape] = self._threads.submit(self._prepare, shape)
             return coming
 

@@ -6,7 +6,7 @@ does an error of the kind that a wrong page state brings. Either would fail ever
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from runtime.cql.cassandra.driver import ProtocolException, ProtocolHandler, ResultMessage
 
@@ -42,7 +42,8 @@ class Handler(ProtocolHandler):
 
     @classmethod
     def decode_message(cls, *arguments: Any) -> Any:
-        message: Any = cast(Any, super()).decode_message(*arguments)
+        parent: Any = super()
+        message = parent.decode_message(*arguments)
         if isinstance(message, ProtocolException):
             return RefusedRequest(message.message)  # of a class that does not make the driver close the connection
         return message
