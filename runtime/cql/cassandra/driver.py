@@ -42,6 +42,7 @@ SimpleStatement: Any = _query.SimpleStatement
 UNSET_VALUE: Any = _query.UNSET_VALUE
 
 # Messages
+ExecuteMessage: Any = _protocol.ExecuteMessage
 ProtocolException: Any = _protocol.ProtocolException
 ProtocolHandler: Any = _protocol.ProtocolHandler
 ResultMessage: Any = _protocol.ResultMessage
