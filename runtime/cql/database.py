@@ -80,8 +80,7 @@ class Database(_Shared):
     async def run(self, query: Query[T]) -> T:
         """Run a query; of one that reads rows, every page. Raises CqlError."""
         if isinstance(query, Many):
-            many = cast("Many[T]", query)
-            return many.combine(await self.run_all(many.parts()))
+            return query.combine(await self.run_all(query.parts()))
         reading = query.resolve()
         request = reading.request
         outcome = await self._execute(request, None)
@@ -226,8 +225,7 @@ class SyncDatabase(_Shared):
     def run(self, query: Query[T]) -> T:
         """Run a query; of one that reads rows, every page. Raises CqlError."""
         if isinstance(query, Many):
-            many = cast("Many[T]", query)
-            return many.combine(self.run_all(many.parts()))
+            return query.combine(self.run_all(query.parts()))
         reading = query.resolve()
         request = reading.request
         outcome = self._execute(request, None)

@@ -24,6 +24,8 @@ _VALUE = re.compile(
 
 def reach(place: str, error: BaseException) -> CqlError:
     """Why a cluster could not be connected to."""
+    if isinstance(error, driver.UnresolvableContactPoints):
+        return Unavailable(f"{place}: no such host")
     first: BaseException = next(iter(_each(error).values()), error)
     if isinstance(first, driver.AuthenticationFailed | driver.BadCredentials):
         return Denied(f"{place}: {_told(first)}")
