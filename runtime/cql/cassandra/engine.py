@@ -365,6 +365,7 @@ def _stamped(part: Bound, micros: int) -> tuple[Statement, tuple[Any, ...]]:
 def _bound(prepared: Prepared, params: Sequence[Any]) -> Any:
     statement = driver.BoundStatement(prepared.statement)
     statement.values = encoded(prepared.encode, params)
+    statement.raw_values = None  # what its text shows: nobody's values
     return statement
 
 
