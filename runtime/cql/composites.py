@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from runtime.cql.scalars import Convert, CqlType, read_uvint, uvint_bytes
+from runtime.cql.scalars import CqlType, read_uvint, uvint_bytes
 from runtime.cql.values import FrozenMap, UserType
 
 K = TypeVar("K")
@@ -114,13 +114,6 @@ class List(_OfItems[list[T]], frozen=True):
     def order(self, value: Any) -> Any:
         return tuple(map(self.item.order, value))
 
-    @property
-    def from_driver(self) -> Convert | None:
-        made, convert = self._class, self.item.from_driver
-        if convert is None:
-            return made
-        return lambda value: made(map(convert, value))
-
     def hashable(self) -> CqlType[Any]:
         return List[Any](self.item.hashable(), True, True)
 
@@ -171,13 +164,6 @@ class Set(_OfItems[set[T]], frozen=True):
 
     def order(self, value: Any) -> Any:
         return tuple(sorted(map(self.item.order, value)))
-
-    @property
-    def from_driver(self) -> Convert | None:
-        made, convert = self._class, self.item.from_driver
-        if convert is None:
-            return made
-        return lambda value: made(map(convert, value))
 
     def hashable(self) -> CqlType[Any]:
         return Set[Any](self.item, True, True)
@@ -246,11 +232,6 @@ class Map(CqlType[dict[K, V]], frozen=True):
     def order(self, value: Any) -> Any:
         return tuple(sorted((self.key.order(key), self.value.order(each)) for key, each in value.items()))
 
-    @property
-    def from_driver(self) -> Convert | None:
-        made, of_key, of_value = self._class, self.key.from_driver or _same, self.value.from_driver or _same
-        return lambda value: made((of_key(key), of_value(each)) for key, each in value.items())
-
     def hashable(self) -> CqlType[Any]:
         return Map[Any, Any](self.key, self.value.hashable(), True, True)
 
@@ -260,10 +241,6 @@ class Map(CqlType[dict[K, V]], frozen=True):
     @property
     def _class(self) -> Callable[[Iterable[tuple[Any, Any]]], Any]:
         return cast("Any", FrozenMap if self.is_hashable else dict)
-
-
-def _same(value: Any) -> Any:
-    return value
 
 
 class Vector(_OfItems[list[T]], frozen=True):
@@ -317,13 +294,6 @@ class Vector(_OfItems[list[T]], frozen=True):
     def order(self, value: Any) -> Any:
         return tuple(map(self.item.order, value))
 
-    @property
-    def from_driver(self) -> Convert | None:
-        made, convert = self._class, self.item.from_driver
-        if convert is None:
-            return made
-        return lambda value: made(map(convert, value))
-
     def hashable(self) -> CqlType[Any]:
         return Vector[Any](self.item.hashable(), self.dimensions, True)
 
@@ -361,13 +331,6 @@ class _OfFields(CqlType[T], frozen=True):
 
     def _plain(self, parts: Iterable[Any]) -> Iterator[Any]:
         return (None if part is None else type.plain(part) for type, part in zip(self._types(), parts, strict=True))
-
-    def _converted(self, parts: Sequence[Any]) -> Iterator[Any]:
-        types = self._types()
-        for place, type in enumerate(types):
-            part = parts[place] if place < len(parts) else None
-            convert = type.from_driver
-            yield part if part is None or convert is None else convert(part)
 
 
 class Tuple(_OfFields[tuple[Any, ...]], frozen=True):
@@ -408,10 +371,6 @@ class Tuple(_OfFields[tuple[Any, ...]], frozen=True):
 
     def order(self, value: tuple[Any, ...]) -> Any:
         return self._order(value)
-
-    @property
-    def from_driver(self) -> Convert | None:
-        return lambda value: tuple(self._converted(value))
 
     def hashable(self) -> CqlType[Any]:
         return Tuple(tuple(item.hashable() for item in self.items))
@@ -473,10 +432,6 @@ class UserDefined(_OfFields[U], frozen=True):
 
     def order(self, value: U) -> Any:
         return self._order(msgspec.structs.astuple(value))
-
-    @property
-    def from_driver(self) -> Convert | None:
-        return lambda value: self.made(*self._converted(value))
 
     def hashable(self) -> CqlType[Any]:
         return self.as_frozen()
