@@ -29,7 +29,7 @@ from runtime.cql.errors import (
 )
 from runtime.cql.statements import Bound, Insert, Outcome, Relation, Select, Term
 from tests.cql.sample_tables import Message, MessageDao, Place, Tally, TallyDao, Visit, VisitDao
-from tests.cql.stores import cassandra, create, create_samples, prefix
+from tests.cql.stores import create, create_samples, prefix
 
 pytestmark = pytest.mark.cassandra
 
