@@ -292,7 +292,7 @@ def _statements(request: Request) -> Iterable[Statement]:
 
 def _guarded(turn: Turn, parts: list[tuple[WritePlan, tuple[Any, ...]]], *, is_batch: bool) -> Outcome:
     """Writes of one partition, some under conditions, which the server gives their timestamp."""
-    question = Question(turn.connection, [part for part in parts if part[0].guard], turn.now)
+    question = Question(turn.connection, parts, turn.now)
     if not question.answer():
         return question.told(keys=is_batch)
     timestamp = turn.stamp()
