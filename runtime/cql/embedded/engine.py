@@ -255,6 +255,8 @@ class EmbeddedEngine:
     def _enter_all(self, turn: Turn, tables: Iterable[Table[Any]], entered: dict[Table[Any], Layout]) -> Outcome:
         for table in tables:
             entered[table] = catalog.enter(turn.connection, table)
+        for layout in entered.values():  # a table may have been entered before its views
+            catalog.refresh(turn.connection, layout)
         self._refresh(turn.connection)  # writes in the same transaction keep the new indexes and views
         return Outcome()
 
