@@ -133,7 +133,9 @@ def token_bounds(after: int, last: int) -> tuple[bytes, bytes | None]:
 
 
 def behind(prefix: bytes) -> bytes:
-    """The least bytes that sort behind everything that begins with this prefix, which holds a byte below 255."""
+    """The least bytes that sort behind all that begins with this prefix, which has a byte below 255: a partition's key
+    and whatever begins with one have.
+    """
     kept = prefix.rstrip(b"\xff")
     return kept[:-1] + bytes((kept[-1] + 1,))
 
