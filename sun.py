@@ -229,6 +229,8 @@ def _settings(project: Path, **given: Any) -> Settings:
 def _one_line_errors() -> Iterator[None]:
     """Turns what an operator can mend into one line and exit code 2."""
     from runtime.bundle import NotCreated
+    from runtime.cql.errors import CqlError
+    from runtime.cql.urls import InvalidUrl as InvalidCqlUrl
     from runtime.leases import NoFreeNode
     from runtime.project import NotAProject
     from runtime.rpc.dispatcher import BindingError
@@ -239,7 +241,7 @@ def _one_line_errors() -> Iterator[None]:
     from runtime.tls import TlsError
 
     mendable: tuple[type[Exception], ...] = (BindingError, InvalidUrl, MissingMethods, NoFreeNode, NoTraces)
-    mendable += (NotAProject, NotCreated, OSError, SqlError, TlsError)
+    mendable += (NotAProject, NotCreated, OSError, SqlError, TlsError, CqlError, InvalidCqlUrl)
     try:
         yield
     except mendable as error:

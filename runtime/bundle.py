@@ -11,7 +11,7 @@ import resource
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -19,6 +19,8 @@ import structlog
 from runtime import worker
 from runtime.app import App, Platform
 from runtime.config import Settings
+from runtime.cql.database import Database as CqlDatabase
+from runtime.cql.database import connect as connect_cql
 from runtime.ids import wall_clock_ms
 from runtime.jobs import Job, running
 from runtime.leases import leased_ids
@@ -48,12 +50,13 @@ class Parts:
     """What generation made of the schemas, the framework's and the project's.
 
     `tables` names the columns of each `database.table`; `ddl` are the folders that hold a folder of DDL for each
-    dialect; `services` are the bases that need a handler.
+    dialect; `services` are the bases that need a handler; `wide` names the columns of each `keyspace.table`.
     """
 
     tables: Mapping[str, Sequence[str]]
     ddl: Sequence[Path]
     services: Sequence[type[Service]]
+    wide: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
 
     def scripts(self, dialect: str) -> dict[str, str]:
         """The DDL of each logical database."""
@@ -98,6 +101,19 @@ async def open_database(settings: Settings) -> Database:
         connect_timeout_ms=settings.connect_timeout_ms,
         cache_ms=_SHARED_CACHE_MS if settings.workers > 1 else None,
     )
+
+
+async def open_wide(settings: Settings, parts: Parts) -> CqlDatabase | None:
+    """Connect to the configured wide-column store; the embedded one gets its folder. None for a project that has no
+    keyspaces, unless the settings name a store.
+
+    Raises InvalidUrl (of `runtime.cql.urls`) and CqlError.
+    """
+    if not settings.cql_url.get_secret_value():
+        if not parts.wide:
+            return None
+        settings.state.mkdir(parents=True, exist_ok=True)
+    return await connect_cql(settings.wide_url, connect_timeout_ms=settings.connect_timeout_ms)
 
 
 async def create_tables(settings: Settings, parts: Parts) -> list[str]:
@@ -176,8 +192,8 @@ def run(settings: Settings, parts: Parts, build: Build, announce: Announce) -> i
     sockets that it was given, and tells the supervisor instead.
 
     Returns the exit code: 0, or 128 and the number of a second signal, which cut the drain short. Raises InvalidUrl,
-    SqlError, NotCreated, ConfigError, BindingError, MissingMethods, TlsError, NoTraces and OSError before anything is
-    served.
+    SqlError, CqlError, NotCreated, ConfigError, BindingError, MissingMethods, TlsError, NoTraces and OSError before
+    anything is served.
     """
     import uvloop
 
@@ -240,6 +256,11 @@ class _Process:
         stack.push_async_callback(db.close)
         db.observe(metrics.statement_finished)
         await _prepare(db, settings, self._parts)
+        wide = await open_wide(settings, self._parts)
+        if wide is not None:
+            stack.push_async_callback(wide.close)
+            wide.observe(metrics.request_finished)
+            metrics.watch_requests(wide.in_flight)
         tracer = None
         if settings.traces:
             from runtime.telemetry import exporting
@@ -247,12 +268,14 @@ class _Process:
             tracer = exporting(settings.traces)
             stack.push_async_callback(asyncio.to_thread, tracer.close)
             db.observe(tracer.statement_finished)
+            if wide is not None:
+                wide.observe(tracer.statement_finished)
         ids = await stack.enter_async_context(leased_ids(db))
         connections = Connections()
         limits = gateway_settings(settings)
         hub = PushHub(db, poll_ms=_poll_ms(settings))
         attempts = Attempts(db)
-        app = self._build(Platform(db, ids, connections, settings, hub))
+        app = self._build(Platform(db, ids, connections, settings, hub, wide))
         metrics.watch_cache(db.cache)
         buckets = token_buckets(settings, db)
         dispatcher = Dispatcher(
@@ -272,7 +295,7 @@ class _Process:
         gateway = Gateway(
             dispatcher,
             limits,
-            checks={"sql": db.ping},
+            checks={"sql": db.ping} if wide is None else {"sql": db.ping, "cql": wide.ping},
             connections=connections,
             hub=hub,
             tls=certificate,

@@ -70,6 +70,10 @@ class Settings(BaseSettings):
         default=SecretStr(""),
         description="sqlite:///… or mysql://…, replicas after a comma; empty for the embedded default",
     )
+    cql_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="cassandra://… or embedded:path; empty for the embedded default",
+    )
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8650, ge=0, le=65535, description="0 for a free one")
     origins: Names = Field(default=(), description="browser origins let in besides the server's own")
@@ -155,6 +159,12 @@ class Settings(BaseSettings):
         return self.sql_url.get_secret_value() or f"sqlite:///{quote(str(self.state / 'sun.db'))}"
 
     @property
+    def wide_url(self) -> str:
+        """The URL of the CQL engine, which may hold a password."""
+        url = self.cql_url.get_secret_value()
+        return f"embedded:{quote(str(self.state / 'cql.db'))}" if url in ("", "embedded:") else url
+
+    @property
     def place(self) -> str:
         """Where the rows are, for people."""
         if not self.sql_url.get_secret_value():
@@ -177,10 +187,14 @@ _OTHER_PREFIXES = ("SUN_TEST_", "SUN_REQUIRE_", "SUN_SERVERS_")
 
 
 def _refuse_password(file: Path) -> None:
-    if file.exists():
-        url = tomllib.loads(file.read_text("utf-8")).get("sql_url", "")
-        if any("@" in one and ":" in one.rpartition("@")[0].partition("://")[2] for one in each(url)):
-            raise ConfigError("sql_url (sun.toml): a password does not belong in a file: set SUN_SQL_URL instead")
+    if not file.exists():
+        return
+    settings = tomllib.loads(file.read_text("utf-8"))
+    for name in ("sql_url", "cql_url"):
+        urls = each(settings.get(name, ""))
+        if any("@" in one and ":" in one.rpartition("@")[0].partition("://")[2] for one in urls):
+            variable = f"SUN_{name.upper()}"
+            raise ConfigError(f"{name} (sun.toml): a password does not belong in a file: set {variable} instead")
 
 
 def _refuse_half_of_tls(settings: Settings) -> None:

@@ -44,7 +44,10 @@ def parts(project: Path) -> Parts:
         tables |= load(project, "generated.sql").TABLES
         folders.append(generated / "ddl")
     services = load(project, "generated.rpc").SERVICES if (generated / "rpc").is_dir() else ()
-    return Parts(tables, folders, services)
+    wide: dict[str, tuple[str, ...]] = {}
+    if (generated / "cql").is_dir():
+        wide = load(project, "generated.cql").TABLES
+    return Parts(tables, folders, services, wide)
 
 
 def build(project: Path) -> Build:

@@ -64,7 +64,6 @@ class _Shared:
         """Call this after every request; see `runtime.cql.watch.Observer`."""
         self._watch.observe(observer)
 
-    @property
     def in_flight(self) -> int:
         """Requests under way on the engine; 0 for the embedded one."""
         return getattr(self.engine, "in_flight", 0)

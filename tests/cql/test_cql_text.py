@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,8 @@ from runtime.cql.text import text
 from tests.cql.sample_tables import Message, MessageDao, Place, TallyDao, VisitDao
 from tests.cql.stores import create_samples
 
-ROW = {"room_key": "a", "bucket": 1, "message_id": 2}
+ROW: dict[str, Any] = {"room_key": "a", "bucket": 1, "message_id": 2}
+NOTHING = None
 DAY = datetime.date(2026, 1, 2)
 PLACE = Place("x", 1)
 KEY = '"room_key" = ? AND "bucket" = ? AND "message_id" = ?'
@@ -35,7 +37,11 @@ DELETE = 'DELETE FROM "sun_msg"."message"'
 MESSAGES = MessageDao.slice(room_key="a", bucket=1)
 CHANGE = MessageDao.update(**ROW)
 
-CASES: list[tuple[cql.Query[object], str]] = [
+NO_TEXT = MessageDao.text == None  # noqa: E711
+
+NO_TEXT = MessageDao.text == NOTHING
+
+CASES: list[tuple[cql.Query[Any], str]] = [
     (MessageDao.get(**ROW), f"{WHOLE} WHERE {KEY}"),
     (MessageDao.scan(), WHOLE),
     (
@@ -92,14 +98,17 @@ CASES: list[tuple[cql.Query[object], str]] = [
     (CHANGE.append(tags=["a"]), f'{UPDATE} SET "tags" = "tags" + ? WHERE {KEY}'),
     (CHANGE.prepend(tags=["a"]), f'{UPDATE} SET "tags" = ? + "tags" WHERE {KEY}'),
     (CHANGE.put_at(tags={0: "a"}), f'{UPDATE} SET "tags"[?] = ? WHERE {KEY}'),
-    (CHANGE.discard(tags=["a"], readers={1}), f'{UPDATE} SET "tags" = "tags" - ?, "readers" = "readers" - ? WHERE {KEY}'),
+    (
+        CHANGE.discard(tags=["a"], readers={1}),
+        f'{UPDATE} SET "tags" = "tags" - ?, "readers" = "readers" - ? WHERE {KEY}',
+    ),
     (CHANGE.discard(attrs={"k"}), f'{UPDATE} SET "attrs" = "attrs" - ? WHERE {KEY}'),
     (CHANGE.add(readers={1}), f'{UPDATE} SET "readers" = "readers" + ? WHERE {KEY}'),
     (CHANGE.put(attrs={"k": "v"}), f'{UPDATE} SET "attrs" = "attrs" + ? WHERE {KEY}'),
     (CHANGE.set_place(name="x", zip=cql.NULL), f'{UPDATE} SET "place"."name" = ?, "place"."zip" = ? WHERE {KEY}'),
     (CHANGE.set(text="x").if_exists(), f'{UPDATE} SET "text" = ? WHERE {KEY} IF EXISTS'),
     (
-        CHANGE.set(text="x").if_(MessageDao.text == None, MessageDao.likes.in_([1]), MessageDao.attrs.entry("k") == "v"),  # noqa: E711
+        CHANGE.set(text="x").if_(NO_TEXT, MessageDao.likes.in_([1]), MessageDao.attrs.entry("k") == "v"),
         f'{UPDATE} SET "text" = ? WHERE {KEY} IF "text" = ? AND "likes" IN ? AND "attrs"[?] = ?',
     ),
     (
@@ -121,19 +130,22 @@ CASES: list[tuple[cql.Query[object], str]] = [
 ]
 
 
-def shape(query: cql.Query[object]) -> Statement:
+def shape(query: cql.Query[Any]) -> Statement:
     request = query.resolve().request
     assert isinstance(request, Bound)
     return request.statement
 
 
 @pytest.mark.parametrize(("query", "expected"), CASES)
-def test_texts(query: cql.Query[object], expected: str) -> None:
+def test_texts(query: cql.Query[Any], expected: str) -> None:
     assert text(shape(query)) == expected
 
 
 def test_a_prefix_comes_before_the_keyspace() -> None:
-    assert text(shape(VisitDao.delete_partition(user_id=1)), "t1_") == 'DELETE FROM "t1_sun_msg"."visit" WHERE "user_id" = ?'
+    assert (
+        text(shape(VisitDao.delete_partition(user_id=1)), "t1_")
+        == 'DELETE FROM "t1_sun_msg"."visit" WHERE "user_id" = ?'
+    )
 
 
 def test_names_are_quoted() -> None:
@@ -157,7 +169,5 @@ def samples(cassandra_url: str) -> Iterator[SyncDatabase]:
 
 @pytest.mark.cassandra
 @pytest.mark.parametrize(("query", "expected"), CASES)
-def test_cassandra_takes_every_text(samples: SyncDatabase, query: cql.Query[object], expected: str) -> None:
+def test_cassandra_takes_every_text(samples: SyncDatabase, query: cql.Query[Any], expected: str) -> None:
     samples.run(query)
-
-

@@ -16,8 +16,8 @@ _MISSING = re.compile(
     re.IGNORECASE,
 )
 _VALUE = re.compile(
-    r"too (big|large|long)|longer than maximum|exceeds|expected .* bytes?\b|(can't|may not) be empty|out of range"
-    r"|invalid (null|unset) value|must be greater|not a valid",
+    r"too (big|large|long)|maximum allowed|longer than maximum|exceeds|expected .* bytes?\b|(can't|may not) be empty"
+    r"|out of range|invalid (null|unset) value|must be greater|not a valid",
     re.IGNORECASE,
 )
 
