@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from runtime.cql import types
 from runtime.cql.columns import AnyColumn
 from runtime.cql.tables import Index
-from tests.cql.compiled_keyspaces import Accessed
+from tests.cql.called_keyspaces import Accessed
 from tests.cql.few_values import Few, Texts, few, list_text, map_text, set_text, tuple_text
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
