@@ -409,6 +409,16 @@ class TableView:
         return tuple(sorted({struct.dict for update in self.updates for struct in update.structs}))
 
     @property
+    def made(self) -> tuple[str, ...]:
+        """The classes of its module."""
+        return (*self.names, *(each.name for each in self.dicts))
+
+    @property
+    def imported(self) -> tuple[str, ...]:
+        """The classes of the keyspace that its module imports."""
+        return (*self.classes, *self.field_dicts, *(() if self.base is None else (self.base.dao,)))
+
+    @property
     def names(self) -> tuple[str, ...]:
         """What the package exports of it."""
         return (self.row, f"{self.row}Dao", *(update.name for update in self.updates))
@@ -448,6 +458,11 @@ class UserTypeView:
     fields: tuple[UserFieldView, ...]
     is_open: bool  # of a column that is not frozen, so that its fields can be written one by one
     modules: tuple[str, ...]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the module of the types has of it."""
+        return (self.made, self.fields_dict) if self.is_open else (self.made,)
 
     @property
     def fields_dict(self) -> str:

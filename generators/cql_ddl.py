@@ -34,8 +34,8 @@ def literal(value: ir.Option) -> str:
 
 
 def type_text(found: ir.Type) -> str:
-    """A type as `system_schema.columns.type` spells it, but for what a vector holds, which is frozen there only if it was
-    written so, and for the quotes of a type that is called as one of CQL's: both are always here.
+    """A type as `system_schema.columns.type` spells it, but for two things that are always here: what a vector holds is
+    frozen, which it is there only if it was written so; and a type that is called as one of CQL's is quoted.
     """
     if isinstance(found, ir.Frozen):
         return f"frozen<{_bare(found.type)}>"

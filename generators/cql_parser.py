@@ -164,7 +164,7 @@ class _KeyspaceReader:
         known = reader.sees("ALTER|CREATE|DROP")
         length = 4 if reader.sees("CREATE", "OR", "REPLACE") else 2 if known else 1
         opening = " ".join(token.shown.upper() for token in reader.tokens[:length])
-        text = f"{opening} is not read: a schema declares keyspaces, types, tables, indexes and views with CREATE"
+        text = f"{opening} is not read: a file declares keyspaces, types, tables, indexes and views"
         return Refused(first.start, "unsupported", text)
 
     def _claim(self, name: Token) -> None:
@@ -385,14 +385,15 @@ class _KeyspaceReader:
             comment=self.comment,
         )
 
-    def _check_uses(self, uses: Sequence[TypeUse]) -> None:
-        for use in uses:
-            refused = use.fault(self.types)
-            if refused is not None and use.name.value not in self.broken:
-                self.refuse(refused)
+    def _are_sound(self, uses: Sequence[TypeUse]) -> bool:
+        """Whether the file declares these types, and they may stand where they do. What is wrong is refused."""
+        faults = [fault for use in uses if (fault := use.fault(self.types, self.broken)) is not None]
+        for fault in faults:
+            self.refuse(fault)
+        return not faults
 
     def _types(self) -> dict[str, ir.UserType]:
-        """The types, each after those that it is made of. A field that closes a circle is refused and left out."""
+        """The types, each after those that it is made of; a field that is refused is left out."""
         made: dict[str, ir.UserType] = {}
         depths: dict[str, int] = {}
 
@@ -401,7 +402,8 @@ class _KeyspaceReader:
             depths[name] = 1
             fields: list[ir.UserField] = []
             for each in draft.fields:
-                self._check_uses(each.uses)
+                if not self._are_sound(each.uses):
+                    continue
                 try:
                     for inner in user_defined(each.type):
                         if inner in self.types:
@@ -433,7 +435,8 @@ class _KeyspaceReader:
         tables: dict[str, ir.CqlTable] = {}
         for draft in self.tables.values():
             for column in draft.columns:
-                self._check_uses(column.uses)
+                if not self._are_sound(column.uses):
+                    draft.broken.add(column.name.value)
             table = make_table(draft, types, self.source, self.refuse)
             if table is not None:
                 tables[table.name] = table

@@ -56,9 +56,11 @@ class TypeUse:
     name: Token
     bare: str = ""
 
-    def fault(self, known: Container[str]) -> Refused | None:
-        """Why it can't be used so, when these types are known."""
+    def fault(self, known: Container[str], broken: Container[str]) -> Refused | None:
+        """Why it can't be used so, when these types are known; the `broken` ones were refused before."""
         token = self.name
+        if token.value in broken:
+            return None
         if token.value not in known:
             text = f"there is no type `{token.value}`: use one of CQL's or declare it with CREATE TYPE"
             return Refused(token.start, "unknown-type", text)
