@@ -139,7 +139,7 @@ def cassandra_url() -> Iterator[str]:
     host, _, port = address.rpartition(":")
     prefix = f"t{secrets.token_hex(4)}_"
     yield f"cassandra://{address}/?prefix={prefix}&timeout_ms=30000&connect_timeout_ms=20000"
-    cluster = Cluster([host], port=int(port))
+    cluster = Cluster([host], port=int(port), protocol_version=4)
     try:
         session = cluster.connect()
         for (name,) in session.execute("SELECT keyspace_name FROM system_schema.keyspaces"):
