@@ -486,6 +486,6 @@ def sequences(draw: st.DrawFn, tables: Sequence[Accessed]) -> tuple[list[Accesse
     calls = [Calls(draw, each) for each in chosen]
     writes = st.one_of([each.write for each in calls]).map(Call)
     reads = st.one_of([each.read for each in calls])
-    one = st.one_of(writes, writes, writes, reads, reads, batches(calls))
-    filled = st.lists(writes, min_size=2, max_size=4)
-    return chosen, [*draw(filled), *draw(st.lists(one, min_size=8, max_size=18))]
+    one = st.one_of(st.none(), writes, writes, writes, writes, reads, reads, reads, batches(calls))
+    drawn = draw(st.lists(one, min_size=12, max_size=24))
+    return chosen, [call for call in drawn if call is not None]  # so that shrinking can take out each

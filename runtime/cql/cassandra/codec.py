@@ -69,7 +69,7 @@ def _of_relations(table: Table[Any], relations: Sequence[Relation]) -> Iterator[
         type: CqlType[Any] = table.column(relation.columns[0]).type
         match relation.operator:
             case "in":
-                yield List[Any](type, True)
+                yield List(type, True)
             case "contains":
                 yield type.value if isinstance(type, Map) else cast("List[Any]", type).item
             case "contains key":
@@ -85,7 +85,7 @@ def _of_change(type: CqlType[Any], change: Change) -> Iterator[CqlType[Any]]:
         case "set" | "append" | "prepend" | "add":
             yield type
         case "discard":
-            yield Set[Any](type.key) if isinstance(type, Map) else type
+            yield Set(type.key) if isinstance(type, Map) else type
         case "entry":
             yield from _entry(type)
         case "item":
