@@ -183,7 +183,7 @@ def _ddl(keyspace: str, table: cql.Table[Any]) -> list[str]:
         where += [f"{column} {operator} {value!r}" for column, operator, value in table.view.filters]
         statements.append(
             f"CREATE MATERIALIZED VIEW IF NOT EXISTS {name} AS SELECT {', '.join(table.names)}"
-            f" FROM {keyspace}.{base.path[1]} WHERE {' AND '.join(where)} {key}"
+            f" FROM {keyspace}.{base.path[1]} WHERE {' AND '.join(where)} {key} WITH CLUSTERING ORDER BY ({order})"
         )
         return statements
     columns = ", ".join(
