@@ -17,6 +17,7 @@ from runtime.cql.statements import (
     Bound,
     Change,
     Operation,
+    Operator,
     Outcome,
     Reading,
     Relation,
@@ -124,10 +125,11 @@ class Conditional(Query[Applied[R]]):
         table = write.table
         if table.is_counter:
             raise TypeError(f"{table.name}: counters know no conditions")
+        is_static = isinstance(write, Changes) and write.is_static
         for condition in conditions:
             for name in condition.relation.columns:
-                if table.column(name).is_key:
-                    raise TypeError(f"{table.name}.{name} is of the key, of which there is no condition")
+                if fault := _condition_fault(table.column(name), condition.relation.operator, is_static):
+                    raise TypeError(f"{table.name}.{name} {fault}")
 
     @property
     def table(self) -> Table[R]:
@@ -141,6 +143,17 @@ class Conditional(Query[Applied[R]]):
     def resolve(self) -> Reading[Applied[R]]:
         table = self.table
         return Reading(self.bound(), lambda outcome: Applied(table, outcome))
+
+
+def _condition_fault(column: AnyColumn[Any, Any], operator: Operator, is_static: bool) -> str | None:
+    """Why Cassandra knows no such condition of a write, which may be of static columns alone."""
+    if column.is_key:
+        return "is of the key, of which there is no condition"
+    if is_static and column.kind != "static":
+        return "is of rows, and the write is of no row"
+    if operator in ("<", "<=", ">", ">=") and column.type.has_duration:
+        return "holds durations, which have no order"
+    return None
 
 
 @final
@@ -209,8 +222,9 @@ class Target(Generic[R]):
         column = self.table.field(field)
         if column.is_key:
             raise TypeError(f"{self.table.name}.{column.name} is of the key and never changes")
-        if self.is_static and column.kind != "static":
-            raise TypeError(f"{self.table.name}.{column.name} is not static")
+        if self.is_static != (column.kind == "static"):
+            why = "is not static" if self.is_static else "is static: update_static changes it"
+            raise TypeError(f"{self.table.name}.{column.name} {why}")
         return column
 
 
@@ -235,6 +249,11 @@ class Changes(Write, Generic[R]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._table.name}, {self._values!r})"
+
+    @property
+    def is_static(self) -> bool:
+        """Whether static columns are all that is changed."""
+        return self._target.is_static
 
     def _but(self, name: str, value: Any) -> Self:
         twin = copy.copy(self)

@@ -1,6 +1,6 @@
 """Random calls of a generated DAO, as the Python text that a user would write.
 
-What is left out, since Cassandra itself does not say what becomes of it: counters that are counted again after they were
+Left out is what Cassandra itself does not say what becomes of it: counters that are counted again after they were
 deleted, and what depends on the moment of the call.
 """
 
@@ -131,9 +131,9 @@ class Calls:
         )
 
     @property
-    def update_begun(self) -> Texts:
+    def row_begun(self) -> Texts:
         """An update of some columns, with neither times nor conditions."""
-        return st.tuples(self.named_key(), self.changes(self.others)).map(
+        return st.tuples(self.named_key(), self.changes(self.regular)).map(
             lambda parts: f"{self.dao}.update({parts[0]}){parts[1]}"
         )
 
@@ -145,7 +145,7 @@ class Calls:
 
     @property
     def updates_begun(self) -> Texts:
-        begun = [self.update_begun] * bool(self.regular)
+        begun = [self.row_begun] * bool(self.regular)
         return st.one_of(begun + [self.static_begun] * bool(self.table.statics))
 
     def changes(self, columns: Sequence[AnyColumn[Any, Any]]) -> Texts:

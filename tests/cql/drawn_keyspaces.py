@@ -35,7 +35,9 @@ _KEYABLE = (
     "time timestamp"
 ).split()
 _VALUES = (*_KEYABLE, "duration")
-_SAI = "text int bigint smallint tinyint varint decimal double float date time timestamp inet uuid timeuuid boolean".split()
+_SAI = (
+    "text int bigint smallint tinyint varint decimal double float date time timestamp inet uuid timeuuid boolean"
+).split()
 
 
 @dataclass
@@ -143,7 +145,7 @@ class _Dice:
                 target = f"{self.random.choice(('keys', 'values', 'entries'))}({column})"
             elif kind.startswith(("frozen<list", "frozen<set", "frozen<map")):
                 target = f"full({column})"
-            elif kind.startswith("frozen<") or kind in self.types:
+            elif kind.startswith(("frozen<", "vector<")) or kind in self.types:
                 continue
             elif kind in _SAI and self.often(0.25):
                 tail = " USING 'sai'"

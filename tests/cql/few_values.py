@@ -68,7 +68,7 @@ _FEW: dict[type[types.CqlType[Any]], tuple[Any, ...]] = {
     types.Inet: tuple(
         map(
             ipaddress.ip_address,
-            ("0.0.0.0", "127.0.0.1", "255.255.255.255", "::", "::1", "::ffff:127.0.0.1", "fe80::1"),
+            ("0.0.0.0", "127.0.0.1", "255.255.255.255", "::", "::1", "fe80::1"),
         )
     ),
     types.Date: (

@@ -120,7 +120,8 @@ def _kinds(request: Request) -> list[str]:
 
 
 def _steady_row(kinds: Iterable[str], row: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(_steady(kind, value) for kind, value in zip(kinds, row, strict=True))
+    # Behind the columns that were asked for may be one that is left out again.
+    return tuple(_steady(kind, value) for kind, value in zip(kinds, row, strict=False))
 
 
 def _steady(kind: str, value: Any) -> Any:
@@ -195,16 +196,14 @@ class Both:
             return
         embedded = self._loop.run(connect("embedded::memory:"))
         try:
-            self._compare(
-                AsyncDoor(self._loop, self._cassandra_async), AsyncDoor(self._loop, embedded), tables, calls
-            )
+            self._compare(AsyncDoor(self._loop, self._cassandra_async), AsyncDoor(self._loop, embedded), tables, calls)
         finally:
             self._loop.run(embedded.close())
 
     def _compare(self, cassandra: Door, embedded: Door, tables: Iterable[Accessed], calls: Iterable[Call]) -> None:
         for call in [*calls, *(call for table in tables for call in final_state(table))]:
             try:
-                query = eval(call.text, dict(self.keyspace.names))
+                query = eval(call.text, dict(self.keyspace.names))  # noqa: S307 - text that a test has drawn
             except (TypeError, ValueError):
                 continue  # refused before any store is asked
             wait_for_a_new_millisecond()
