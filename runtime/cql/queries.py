@@ -478,7 +478,7 @@ class Slice(Found[R]):
 
 def _refuse_unfit(table: Table[Any], where: Sequence[Relation], keyed: int, tokens: TokenRange | None) -> None:
     """Refuses conditions that Cassandra would: all relations, of which the first `keyed` are not up to the caller."""
-    if any(each.operator == "in" and table.column(each.columns[0]).kind == "partition" for each in where[:keyed]):
+    if any(each.operator == "in" and table.column(each.columns[0]).kind == "partition" for each in where):
         indexed = {index.column.name for index in table.indexes}
         for name in (name for relation in where for name in relation.columns):
             if name in indexed:

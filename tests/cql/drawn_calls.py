@@ -56,9 +56,9 @@ def _arguments(given: Iterable[tuple[str, str]]) -> str:
 
 
 class Calls:
-    """The calls of one DAO, with few values for each column."""
+    """The calls of one DAO, with few values for each column; those of a view are the `base`'s."""
 
-    def __init__(self, draw: Draw, accessed: Accessed) -> None:
+    def __init__(self, draw: Draw, accessed: Accessed, base: Calls | None = None) -> None:
         self.draw = draw
         self.accessed = accessed
         self.dao, self.row = accessed.dao_name, accessed.row_name
@@ -66,7 +66,11 @@ class Calls:
         self.table = table
         self.names: dict[AnyColumn[Any, Any], str] = dict(zip(table.columns, table.fields, strict=True))
         alone = len(table.partition_key) == 1
-        self.few = {each: few(draw, each.type, as_key=alone and each.kind == "partition") for each in table.columns}
+        known = {} if base is None else {column.name: values for column, values in base.few.items()}
+        self.few = {
+            each: known.get(each.name) or few(draw, each.type, as_key=alone and each.kind == "partition")
+            for each in table.columns
+        }
         # Two partitions, so that most calls meet rows that are there.
         keys = st.tuples(*(self.few[column].whole for column in table.partition_key))
         self.partition_keys = draw(st.lists(keys, min_size=2, max_size=3, unique=True))
@@ -477,15 +481,19 @@ def batches(tables: Sequence[Calls]) -> st.SearchStrategy[Call]:
 
 
 @st.composite
-def sequences(draw: st.DrawFn, tables: Sequence[Accessed]) -> tuple[list[Accessed], list[Call]]:
-    """One table, or two for batches, and calls on them."""
+def sequences(
+    draw: st.DrawFn, tables: Sequence[Accessed], views: Sequence[Accessed]
+) -> tuple[list[Accessed], list[Call]]:
+    """One table, or two for batches, with their views, and calls on them."""
     first = draw(st.sampled_from(list(tables)))
     alike = [each for each in tables if each.dao.table.is_counter == first.dao.table.is_counter]
     second = draw(st.sampled_from(alike)) if draw(st.integers(0, 3)) == 3 else first
     chosen = [first] if second is first else [first, second]
     calls = [Calls(draw, each) for each in chosen]
     writes = st.one_of([each.write for each in calls]).map(Call)
-    reads = st.one_of([each.read for each in calls])
+    seen = [Calls(draw, view, base) for view in views for base in calls if view.dao.table.view.base is base.table]
+    reads = st.one_of([each.read for each in (*calls, *seen)])
     one = st.one_of(st.none(), writes, writes, writes, writes, reads, reads, reads, batches(calls))
     drawn = draw(st.lists(one, min_size=12, max_size=24))
+    chosen += [each.accessed for each in seen]
     return chosen, [call for call in drawn if call is not None]  # so that shrinking can take out each

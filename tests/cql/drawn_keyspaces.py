@@ -48,7 +48,14 @@ class _Table:
     kinds: dict[str, str] = field(default_factory=dict)  # type by column
     partition: list[str] = field(default_factory=list)
     clustering: list[str] = field(default_factory=list)
+    statics: list[str] = field(default_factory=list)
     order: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> list[str]:
+        """The columns outside of the key that are not static."""
+        apart = {*self.partition, *self.clustering, *self.statics}
+        return [column for column in self.kinds if column not in apart]
 
 
 class _Dice:
@@ -122,15 +129,15 @@ class _Dice:
         table.clustering = [column(self.key()) for _ in range(self.random.choice((0, 1, 1, 2, 3)))]
         is_counter = self.often(0.12)
         for _ in range(self.random.choice((0, 0, 1, 2)) if table.clustering else 0):
-            column("counter" if is_counter else self.value(), " STATIC")
+            table.statics.append(column("counter" if is_counter else self.value(), " STATIC"))
         for _ in range(self.random.randint(1, 3) if is_counter else self.random.choice((0, 2, 3, 4, 5, 6))):
             column("counter" if is_counter else self.value())
-        if is_counter and all("STATIC" in line for line in table.lines if "counter" in line):
-            column("counter")
         table.order = {each: self.random.choice(("ASC", "DESC")) for each in table.clustering}
         if not is_counter:
             self.index(table)
         self.write(table, with_ttl=not is_counter and self.often(0.15))
+        if not is_counter and self.often(0.2):
+            self.view(table)
 
     def index(self, table: _Table) -> None:
         for column, kind in table.kinds.items():
@@ -147,7 +154,7 @@ class _Dice:
                 target = f"full({column})"
             elif kind.startswith(("frozen<", "vector<")) or kind in self.types:
                 continue
-            elif kind in _SAI and self.often(0.25):
+            elif kind in _SAI and column.isidentifier() and self.often(0.25):  # 'sai' takes no other names
                 tail = " USING 'sai'"
             number = sum(text.count("INDEX") for text in self.made) + len(table.indexes)
             custom = "CUSTOM " if tail else ""
@@ -164,6 +171,26 @@ class _Dice:
         tail = f" WITH {' AND '.join(options)}" if options else ""
         self.made.append(f"CREATE TABLE {table.name} (\n{body}\n){tail};\n")
         self.made += table.indexes
+
+    def view(self, table: _Table) -> None:
+        """A materialized view by the same key in another order, perhaps with one column more."""
+        key = [*table.partition, *table.clustering]
+        fit = [column for column in table.rows if table.kinds[column] in _KEYABLE]
+        others = [column for column in table.rows if column not in key]
+        self.random.shuffle(key)
+        if fit and self.often(0.6):
+            key.insert(self.random.randint(0, 1), self.random.choice(fit))
+        selected = [*key, *(column for column in others if column not in key and self.often(0.6))]
+        partition = self.random.randint(1, min(2, len(key)))
+        order = [f"{column} {self.random.choice(('ASC', 'DESC'))}" for column in key[partition:]]
+        head = ", ".join(key[:partition])
+        name = f"view_{sum('VIEW' in text for text in self.made)}"
+        options = f"\n  WITH CLUSTERING ORDER BY ({', '.join(order)})" if order else ""
+        self.made.append(
+            f"CREATE MATERIALIZED VIEW {name} AS\n  SELECT {', '.join(selected)}\n  FROM {table.name}\n"
+            f"  WHERE {' AND '.join(f'{column} IS NOT NULL' for column in key)}\n"
+            f"  PRIMARY KEY ({', '.join([f'({head})', *key[partition:]])}){options};\n"
+        )
 
 
 def keyspace(seed: int, tables: int) -> str:

@@ -48,7 +48,7 @@ def _agree(url: str, folder: Path, seed: int, examples: int) -> None:
     both = Both(url, made)
 
     @drawn(examples)
-    @given(sequences(made.tables), st.booleans())
+    @given(sequences(made.tables, made.views), st.booleans())
     def check(case: tuple[list[Accessed], list[Call]], synchronous: bool) -> None:
         tables, calls = case
         note(f"SUN_TEST_KEYSPACES={seed}")
