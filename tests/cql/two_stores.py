@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -186,33 +187,62 @@ class Both:
         assert isinstance(engine, CassandraEngine)
         engine.create_now({self._name: statements})
 
-    def play(self, tables: Iterable[Accessed], calls: Iterable[Call], *, synchronous: bool) -> None:
-        """Make these calls of empty tables of both; raises AssertionError where they differ."""
+    def play(self, tables: Sequence[Accessed], calls: Sequence[Call], *, synchronous: bool) -> list[Any]:
+        """Make these calls of empty tables of both, and tell their results, an error as Raised; then read everything.
+
+        Raises Differs.
+        """
+        with self._doors(tables, synchronous=synchronous) as doors:
+            results = [self._same(doors, call) for call in calls]
+            for call in (call for table in tables for call in final_state(table)):
+                self._same(doors, call)
+            return results
+
+    def awaiting(
+        self, tables: Sequence[Accessed], writes: Sequence[str], read: str, awaited: Callable[[Any], bool]
+    ) -> tuple[Any, Any]:
+        """What a read gives after these writes, and what it gives once each store has what is awaited."""
+        with self._doors(tables, synchronous=True) as doors:
+            for write in writes:
+                self._same(doors, Call(write))
+            before = self._same(doors, Call(read))
+            query = self._query(Call(read))
+            deadline = time.monotonic() + 20
+            for door in doors:
+                while not awaited(door.run(query)) and time.monotonic() < deadline:
+                    time.sleep(0.05)
+            return before, self._same(doors, Call(read))
+
+    @contextmanager
+    def _doors(self, tables: Sequence[Accessed], *, synchronous: bool) -> Iterator[tuple[Door, Door]]:
         for table in (each.dao.table for each in tables):
             if table.view is None:
                 self._execute([f'TRUNCATE "{self._name}"."{table.path[1]}"'])
         if synchronous:
             with connect_sync("embedded::memory:") as embedded:
-                self._compare(SyncDoor(self._cassandra), SyncDoor(embedded), tables, calls)
+                yield SyncDoor(self._cassandra), SyncDoor(embedded)
             return
         embedded = self._loop.run(connect("embedded::memory:"))
         try:
-            self._compare(AsyncDoor(self._loop, self._cassandra_async), AsyncDoor(self._loop, embedded), tables, calls)
+            yield AsyncDoor(self._loop, self._cassandra_async), AsyncDoor(self._loop, embedded)
         finally:
             self._loop.run(embedded.close())
 
-    def _compare(self, cassandra: Door, embedded: Door, tables: Iterable[Accessed], calls: Iterable[Call]) -> None:
-        for call in [*calls, *(call for table in tables for call in final_state(table))]:
-            try:
-                query = eval(call.text, dict(self.keyspace.names))  # noqa: S307 - text that a test has drawn
-            except (TypeError, ValueError):
-                continue  # refused before any store is asked
-            wait_for_a_new_millisecond()
-            wait_for_room_in_the_second()
-            expected = outcome(cassandra, query, call.page_size)
-            found = outcome(embedded, query, call.page_size)
-            if found != expected:
-                raise Differs(call, expected, found)
+    def _query(self, call: Call) -> Any:
+        return eval(call.text, dict(self.keyspace.names))  # noqa: S307 - text that a test has
+
+    def _same(self, doors: tuple[Door, Door], call: Call) -> Any:
+        """What both stores give."""
+        try:
+            query = self._query(call)
+        except (TypeError, ValueError) as error:  # before any store is asked
+            return Raised(type(error), str(error))
+        wait_for_a_new_millisecond()
+        wait_for_room_in_the_second()
+        expected, found = (outcome(door, query, call.page_size) for door in doors)
+        if compared(query, expected) != compared(query, found):
+            raise Differs(call, expected, found)
+        return found
 
     def close(self) -> None:
         self._execute([f'DROP KEYSPACE "{self._name}"'])
@@ -222,12 +252,15 @@ class Both:
 
 
 def outcome(door: Door, query: Any, page_size: int | None) -> Any:
-    """What comes of a query, or the class of the error."""
+    """What comes of a query."""
     try:
-        result = door.run(query) if page_size is None else door.pages(query, page_size)
+        return door.run(query) if page_size is None else door.pages(query, page_size)
     except (CqlError, TypeError, ValueError) as error:
         return Raised(type(error), str(error))
-    return told(steadied(query, result))
+
+
+def compared(query: Any, result: Any) -> Any:
+    return result if isinstance(result, Raised) else told(steadied(query, result))
 
 
 def final_state(accessed: Accessed) -> list[Call]:
