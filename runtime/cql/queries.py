@@ -9,7 +9,7 @@ import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, Literal, Self, TypeVar, final, overload
 
-from runtime.cql.columns import Condition, Selectable
+from runtime.cql.columns import AnyColumn, Condition, Selectable
 from runtime.cql.params import Params
 from runtime.cql.statements import (
     Bound,
@@ -470,9 +470,9 @@ class Slice(Found[R]):
 
     def _refuse_index(self) -> None:
         indexed = {index.column.name for index in self._table.indexes}
-        for condition in self._filters:
-            if indexed.intersection(condition.relation.columns):
-                name = condition.relation.columns[0]
+        for relation in (*self._where, *(condition.relation for condition in self._filters)):
+            if indexed.intersection(relation.columns):
+                name = relation.columns[0]
                 raise TypeError(f"{self._table.name}: what the index of {name} finds can't be reversed")
 
 
@@ -488,7 +488,7 @@ def _refuse_unfit(table: Table[Any], where: Sequence[Relation], keyed: int, toke
         for name in relation.columns:
             column = table.column(name)
             if place >= keyed:
-                fault = _filter_fault(relation.operator, column.type.is_multi_cell, column.type)
+                fault = _filter_fault(relation.operator, column)
                 if fault is None and tokens is not None and column.kind == "partition":
                     fault = "is of the partition key, which the tokens choose already"
                 if fault:
@@ -499,12 +499,16 @@ def _refuse_unfit(table: Table[Any], where: Sequence[Relation], keyed: int, toke
             before.append(relation)
 
 
-def _filter_fault(operator: str, is_multi_cell: bool, type: Any) -> str | None:
+def _filter_fault(operator: str, column: AnyColumn[Any, Any]) -> str | None:
+    type = column.type
     if operator == "!=":
         return "can't be filtered by !="
     if operator in ("contains", "contains key", "entry"):
-        return None
-    if is_multi_cell:
+        if column.descending:
+            return "is in descending order, in which Cassandra knows no parts of a collection"
+        frozen_entry = operator == "entry" and not type.is_multi_cell
+        return "is frozen, and has no entries to be filtered by" if frozen_entry else None
+    if type.is_multi_cell:
         return "can't be compared unless it is frozen" if isinstance(type, UserDefined) else "is filtered by its parts"
     if type.has_duration and operator != "=":
         return "holds durations, which have no order"

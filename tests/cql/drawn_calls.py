@@ -7,7 +7,7 @@ deleted, and what depends on the moment of the call.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +17,7 @@ from runtime.cql import types
 from runtime.cql.columns import AnyColumn
 from runtime.cql.tables import Index
 from tests.cql.called_keyspaces import Accessed
-from tests.cql.few_values import Few, Texts, few, list_text, map_text, set_text, tuple_text
-
-Draw = Callable[[st.SearchStrategy[Any]], Any]
+from tests.cql.few_values import Draw, Few, Texts, few, fewest, list_text, map_text, set_text, tuple_text
 
 TTLS = (20_000, 3_000_000)
 """Seconds: long beside what a test takes."""
@@ -71,9 +69,14 @@ class Calls:
             each: known.get(each.name) or few(draw, each.type, as_key=alone and each.kind == "partition")
             for each in table.columns
         }
-        # Two partitions, so that most calls meet rows that are there.
+        for column in table.columns:
+            if not column.type.is_multi_cell:
+                self.few[column] = fewest(draw, self.few[column])
+        # Few partitions and few rows in each, so that most calls meet rows that are there.
         keys = st.tuples(*(self.few[column].whole for column in table.partition_key))
-        self.partition_keys = draw(st.lists(keys, min_size=2, max_size=3, unique=True))
+        self.partition_keys = draw(st.lists(keys, min_size=1, max_size=2, unique=True))
+        rows = st.tuples(*(self.few[column].whole for column in table.clustering))
+        self.clustering_keys = draw(st.lists(rows, min_size=2, max_size=4))
         self.others = [column for column in table.columns if not column.is_key]
         self.regular = [column for column in self.others if column.kind == "regular"]
 
@@ -89,7 +92,7 @@ class Calls:
 
     @property
     def clustering(self) -> st.SearchStrategy[tuple[str, ...]]:
-        return st.tuples(*(self.few[column].whole for column in self.table.clustering))
+        return st.sampled_from(self.clustering_keys)
 
     @property
     def key(self) -> st.SearchStrategy[tuple[str, ...]]:
@@ -212,20 +215,25 @@ class Calls:
     @property
     def conditional(self) -> Texts:
         """A write with a condition on a row or a partition."""
+        ttl = _chained("ttl", st.sampled_from(TTLS))
         deletes = self.named_key().map(lambda key: f"{self.dao}.delete({key})")
-        writes = deletes
-        if self.others:
-            ttl = _chained("ttl", st.sampled_from(TTLS))
-            updates = st.tuples(self.updates_begun, ttl).map("".join)
-            writes = st.one_of(updates, updates, deletes)
-        guards = st.just(".if_exists()")
-        if self.others:
-            guards |= st.lists(self.conditions, min_size=1, max_size=2).map(lambda found: f".if_({', '.join(found)})")
-        return st.tuples(writes, guards).map("".join) | self.insert_if_not_exists
+        rows = [st.tuples(self.row_begun, ttl).map("".join)] * 2 if self.regular else []
+        found = [
+            st.tuples(st.one_of([*rows, deletes]), self._guard(self.others)).map("".join),
+            self.insert_if_not_exists,
+        ]
+        if self.table.statics:
+            statics = st.tuples(self.static_begun, ttl, self._guard(list(self.table.statics))).map("".join)
+            found.append(statics)
+        return st.one_of(found)
 
-    @property
-    def conditions(self) -> Texts:
-        return st.sampled_from(self.others).flatmap(lambda column: self.condition(column, none=True))
+    def _guard(self, columns: Sequence[AnyColumn[Any, Any]]) -> Texts:
+        exists = st.just(".if_exists()")
+        if not columns:
+            return exists
+        condition = st.sampled_from(list(columns)).flatmap(lambda column: self.condition(column, none=True))
+        met = st.lists(condition, min_size=1, max_size=2).map(lambda found: f".if_({', '.join(found)})")
+        return exists | met
 
     def condition(self, column: AnyColumn[Any, Any], *, none: bool, unequal: bool = True) -> Texts:
         """A condition on one column; `none` says that it may be None that it is compared with."""
@@ -329,11 +337,16 @@ class Calls:
 
         def of(length: int) -> Texts:
             values = st.tuples(*(self.few[column].whole for column in columns[:length]))
-            bare = length == 1 and not (len(columns) > 1 and isinstance(columns[0].type, types.Tuple))
+            tuples = isinstance(columns[0].type, (types.Tuple, types.List, types.Vector))
+            bare = length == 1 and not (len(columns) > 1 and tuples)
             return values.map(lambda parts: parts[0] if bare else tuple_text(parts))
 
         bound = st.integers(1, len(columns)).flatmap(of)
-        return st.just("") | st.tuples(st.sampled_from(words), bound).map(lambda parts: f", {parts[0]}={parts[1]}")
+        return (
+            st.just("")
+            | st.just("")
+            | st.tuples(st.sampled_from(words), bound).map(lambda parts: f", {parts[0]}={parts[1]}")
+        )
 
     @property
     def slice(self) -> Texts:

@@ -85,6 +85,8 @@ _FEW: dict[type[types.CqlType[Any]], tuple[Any, ...]] = {
 
 _MOST_ITEMS = 3
 
+Draw = Callable[[st.SearchStrategy[Any]], Any]
+
 
 @dataclass(frozen=True)
 class Few:
@@ -122,8 +124,13 @@ def few(
             return Few(_user_values(type, fields), fields)
         case _:
             found = [value for value in _FEW[type.__class__] if type.encode(value) or not as_key]
-            chosen = draw(st.lists(st.sampled_from(found), min_size=2, max_size=4, unique_by=repr))
+            chosen = draw(st.lists(st.sampled_from(found), min_size=2, max_size=3, unique_by=repr))
             return Few(st.sampled_from(list(map(text_of, chosen))))
+
+
+def fewest(draw: Draw, of: Few) -> Few:
+    """Some of the whole values, where they are many."""
+    return Few(st.sampled_from(draw(st.lists(of.whole, min_size=2, max_size=3))), of.parts)
 
 
 def _perhaps(of: Few) -> Texts:
