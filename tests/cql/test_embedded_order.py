@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runtime import cql
@@ -163,7 +163,7 @@ def test_codes_sort_as_values_and_none_begins_with_another(
 ) -> None:
     up, down = order_code(type), clustering_code(type, descending=True)
 
-    @settings(max_examples=300, deadline=None, database=None)
+    @settings(max_examples=200, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
     @given(values, values)
     def check(one: Any, other: Any) -> None:
         less = type.order(one) < type.order(other)
