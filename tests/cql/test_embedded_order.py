@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime import cql
@@ -21,6 +21,7 @@ from runtime.cql import types
 from runtime.cql.database import SyncDatabase, connect_sync
 from runtime.cql.embedded.keys import clustering_code, order_code
 from tests.cql.rules_tables import create, space
+from tests.examples import drawn
 
 
 class Pair(cql.UserType, frozen=True):
@@ -163,7 +164,7 @@ def test_codes_sort_as_values_and_none_begins_with_another(
 ) -> None:
     up, down = order_code(type), clustering_code(type, descending=True)
 
-    @settings(max_examples=200, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+    @drawn(200)
     @given(values, values)
     def check(one: Any, other: Any) -> None:
         less = type.order(one) < type.order(other)

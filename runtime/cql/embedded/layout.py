@@ -56,7 +56,7 @@ class Layout:
         self.strict = table.view is not None and any(
             not table.view.base.column(column.name).is_key for column in table.primary_key
         )
-        self.grace = table.gc_grace_seconds
+        self.grace = 0 if table.view is not None else table.gc_grace_seconds  # a view is never written by itself
         self.default_ttl = table.default_time_to_live
 
         self.get = f"SELECT t, v FROM {self.rows} WHERE k = ?"
