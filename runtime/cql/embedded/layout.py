@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from runtime.cql.embedded.cells import cell_lives
 from runtime.cql.embedded.keys import clustering_code, partition_code, partition_end
-from runtime.cql.embedded.records import Row
+from runtime.cql.embedded.records import USUAL, Row
 from runtime.cql.embedded.stored import Stored, conversions
 from runtime.cql.tables import Table
 from runtime.cql.types import Blob, Counter, CqlType, Float, Inet, Text, Varint
@@ -58,7 +58,7 @@ class Layout:
         self.strict = table.view is not None and any(
             not table.view.base.column(column.name).is_key for column in table.primary_key
         )
-        self.grace = table.gc_grace_seconds
+        self.grace = 0 if table.view is not None else table.gc_grace_seconds  # a view is never written by itself
         self.default_ttl = table.default_time_to_live
 
         self.get = f"SELECT t, v FROM {self.rows} WHERE k = ?"
@@ -71,6 +71,9 @@ class Layout:
         rows = f"SELECT k, t, v FROM {self.rows} WHERE k >= ?"
         self.forward = f"{rows} AND k < ? AND {living} ORDER BY k"
         self.backward = f"{rows} AND k < ? AND {living} ORDER BY k DESC"
+        counted = f"SELECT count(*) FROM {self.rows} WHERE k >= ?"
+        self.count = f"{counted} AND k < ? AND {living}"
+        self.count_onward = f"{counted} AND {living}"
         self.onward = f"{rows} AND {living} ORDER BY k"
         # The last range that begins at or before a key is the only one that can hold it: no two overlap.
         self.shadow = f"SELECT e, t FROM {self.deleted} WHERE s <= ? ORDER BY s DESC LIMIT 1"
@@ -120,8 +123,8 @@ class Layout:
 
     def values(self, partition: Sequence[Any], time: int, record: Any, now: int) -> list[Any] | None:
         """The values of a row as they are stored, collections whole; None where the row is not there any more."""
-        if type(record) is list:
-            told = [*partition, *cast("list[Any]", record)]
+        if type(record) is USUAL:
+            told = [*partition, *record]
             if missing := self.head + self.columns - len(told):
                 # It was written when there were fewer columns, or by a newer schema, which has more.
                 told = [*told, *[None] * missing][: self.head + self.columns]

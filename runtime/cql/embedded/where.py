@@ -153,9 +153,9 @@ class Where:
         for values in self.clustering_values(params):
             prefix = b"".join(code(value) for code, value in zip(codes, values, strict=False))
             if not self._bounds:
-                ranges.append(_beginning(prefix))
+                ranges.append(_all_of(prefix))
                 continue
-            found = [_beginning(prefix)]
+            found = [_all_of(prefix)]
             for operator, width, place in self._bounds:
                 bound = self._bound(prefix, len(values), operator, params[place : place + width])
                 found = _intersection(found, bound)
@@ -173,24 +173,16 @@ class Where:
         for place, value in enumerate(values):
             column = layout.table.clustering[depth + place]
             upward = (operator[0] == ">") != column.descending
-            low, high = _beginning(prefix)
+            low, high = _all_of(prefix)
             code = prefix + layout.codes[depth + place](value)
-            end = _beginning(code)[1]
             if not upward:
                 ranges.append((low, code))
-            elif end is not None:
-                ranges.append((end, high))
+            elif (following := _all_of(code)[1]) is not None:
+                ranges.append((following, high))
             prefix = code
         if operator.endswith("="):
-            ranges.append(_beginning(prefix))
+            ranges.append(_all_of(prefix))
         return sorted((range for range in ranges if range[1] is None or range[0] < range[1]), key=_low)
-
-
-def _beginning(prefix: bytes) -> Range:
-    """What begins with the codes of the first columns. Some values have no bits but ones: nothing is behind those."""
-    if not prefix:
-        return WHOLE
-    return prefix, behind(prefix) if prefix.strip(b"\xff") else None
 
 
 def _equal(placed: list[tuple[Relation, int]], name: str) -> tuple[Relation, int] | None:
@@ -209,6 +201,13 @@ def _intersection(some: list[Range], others: list[Range]) -> list[Range]:
             if most is None or least < most:
                 found.append((least, most))
     return sorted(found, key=_low)
+
+
+def _all_of(prefix: bytes) -> Range:
+    """Everything that begins with the codes of some columns."""
+    if not prefix:
+        return WHOLE
+    return prefix, behind(prefix) if prefix.strip(b"\xff") else None
 
 
 def _low(range: Range) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from runtime.cql.embedded.cells import LONGEST_TTL, YEAR_2038, Cell, Group
-from runtime.cql.embedded.keys import behind
+from runtime.cql.embedded.keys import behind, is_exact
 from runtime.cql.embedded.layout import Layout
 from runtime.cql.embedded.records import Row, encode
 from runtime.cql.embedded.stored import Stored
@@ -161,6 +161,7 @@ class InsertPlan(_Times):
         self._statics = [(places[stored.name], stored) for stored in layout.statics if stored.name in places]
         self.names_row = self._has_row
         self.names_statics = bool(self._statics)
+        self._is_exact = all(is_exact(column.type) for column in layout.table.clustering)  # or the first stays
         self._simple = not layout.is_counter and self.layout.default_ttl == 0 and ttl is None
 
     def partition_values(self, params: Params) -> Sequence[Any]:
@@ -198,7 +199,8 @@ class InsertPlan(_Times):
         if not self._simple or layout.derived:
             return False
         values = [*self._keys(params), *[None] * layout.columns]
-        depth, is_whole = layout.depth, len(self._regulars) + len(layout.statics) == layout.columns
+        depth = layout.depth
+        is_whole = self._is_exact and len(self._regulars) + len(layout.statics) == layout.columns
         for place, stored in self._regulars:
             value = params[place]
             if value is UNSET:
