@@ -58,7 +58,10 @@ class Space:
         self.columns: dict[str, AnyColumn[Any, Any]] = {column.name: column for column in table.columns}
 
     def __getattr__(self, name: str) -> Any:
-        return self.columns[name]
+        try:
+            return self.columns[name]
+        except KeyError:
+            raise AttributeError(name) from None
 
     def row(self, *values: Any, **named: Any) -> Any:
         return self.table.row(*values, **named)

@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime import cql
 from runtime.cql import types
 from runtime.cql.database import SyncDatabase, connect_sync
 from runtime.cql.embedded.keys import clustering_code, order_code
-from tests.cql.rules_tables import Space, create, space
+from tests.cql.rules_tables import create, space
+from tests.examples import drawn
 
 
 class Pair(cql.UserType, frozen=True):
@@ -90,14 +91,9 @@ VALUES: dict[str, tuple[types.CqlType[Any], list[Any]]] = {
     "pair": (PAIR, [Pair(), Pair(None, 1), Pair("", None), Pair("", -1), Pair("a", 3), Pair("b")]),
 }
 
-# The value goes up, then the same value goes down behind a number that all rows share.
-UP = {
-    name: space(f"up_{name}", {"p": types.Int()}, {"c": type}, {"v": types.Int()}) for name, (type, _) in VALUES.items()
-}
-DOWN = {
-    name: space(
-        f"down_{name}", {"p": types.Int()}, {"a": types.Text(), "c": type}, {"v": types.Int()}, descending=("c",)
-    )
+# The values stand in `c`, where they go up, of one partition, and in `d`, where they go down, of another.
+TABLES = {
+    name: space(f"of_{name}", {"p": types.Int()}, {"c": type, "d": type}, {"v": types.Int()}, descending=("d",))
     for name, (type, _) in VALUES.items()
 }
 
@@ -107,29 +103,28 @@ def db(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory)
     path: Path = tmp_path_factory.mktemp("order") / "cql.db"
     url = f"embedded:{path}" if request.param == "embedded" else request.getfixturevalue("cassandra_url")
     with connect_sync(url) as database:
-        create(database, url, *UP.values(), *DOWN.values())
+        create(database, url, *TABLES.values())
         yield database
 
 
 @pytest.mark.parametrize("name", VALUES)
 def test_rows_come_in_the_order_of_the_type(db: SyncDatabase, name: str) -> None:
-    up, down = UP[name], DOWN[name]
-    values = VALUES[name][1]
+    table = TABLES[name]
+    type, values = VALUES[name]
+    fixed = values[0]
     for place in random.sample(range(len(values)), len(values)):
-        db.run(up.insert(1, values[place], v=place))
-        db.run(down.insert(1, "a", values[place], v=place))
-    order = VALUES[name][0].order
-    expected = sorted(range(len(values)), key=lambda place: order(values[place]))
-    assert places(db, up.slice(1)) == expected
-    assert places(db, down.slice(1, "a")) == expected[::-1]
+        db.run(table.insert(1, values[place], fixed, v=place))
+        db.run(table.insert(2, fixed, values[place], v=place))
+    expected = sorted(range(len(values)), key=lambda place: type.order(values[place]))
+    assert places(db, table.slice(1)) == expected
+    assert places(db, table.slice(2)) == expected[::-1]
     for rank, place in enumerate(expected):
-        bound = values[place]
-        single = (bound,) if isinstance(bound, tuple) else bound
-        assert places(db, up.slice(1, after=bound)) == expected[rank + 1 :]
-        assert places(db, up.slice(1, at_most=bound)) == expected[: rank + 1]
-        assert places(db, down.slice(1, "a", at_least=bound)) == expected[rank:][::-1]
-        assert places(db, down.slice(1, before=("a", bound))) == expected[:rank][::-1], single
-        assert db.run(up.get(1, bound)).v == place
+        bound = (values[place],)
+        assert places(db, table.slice(1, after=bound)) == expected[rank + 1 :]
+        assert places(db, table.slice(1, at_most=bound)) == expected[: rank + 1]
+        assert places(db, table.slice(2, at_least=(fixed, *bound))) == expected[rank:][::-1]
+        assert places(db, table.slice(2, before=(fixed, *bound))) == expected[:rank][::-1]
+        assert db.run(table.get(1, *bound, fixed)).v == place
 
 
 def places(db: SyncDatabase, query: Any) -> list[int]:
@@ -137,10 +132,10 @@ def places(db: SyncDatabase, query: Any) -> list[int]:
 
 
 def test_decimals_that_are_equal_are_one_row(db: SyncDatabase) -> None:
-    up: Space = UP["decimal"]
-    db.run(up.insert(2, decimal.Decimal("1.0"), v=1))
-    db.run(up.insert(2, decimal.Decimal("1.00"), v=2))
-    assert [(row.c, row.v) for row in db.run(up.slice(2))] == [(decimal.Decimal("1.0"), 2)]
+    table, zero = TABLES["decimal"], decimal.Decimal(0)
+    db.run(table.insert(3, decimal.Decimal("1.0"), zero, v=1))
+    db.run(table.insert(3, decimal.Decimal("1.00"), zero, v=2))
+    assert [(str(row.c), row.v) for row in db.run(table.slice(3))] == [("1.0", 2)]
 
 
 # --- the codes themselves
@@ -169,7 +164,7 @@ def test_codes_sort_as_values_and_none_begins_with_another(
 ) -> None:
     up, down = order_code(type), clustering_code(type, descending=True)
 
-    @settings(max_examples=300, deadline=None, database=None)
+    @drawn(200)
     @given(values, values)
     def check(one: Any, other: Any) -> None:
         less = type.order(one) < type.order(other)

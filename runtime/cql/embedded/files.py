@@ -148,6 +148,7 @@ class Writer:
         self._begin = begin
         self._waiting: deque[Job] = deque()
         self._lock = threading.Lock()
+        self._starting = threading.Lock()
         self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -193,7 +194,7 @@ class Writer:
         self._waiting.append(job)
 
     def _start(self) -> None:
-        with self._lock:
+        with self._starting:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._serve, name="cql-writer", daemon=True)
                 self._thread.start()

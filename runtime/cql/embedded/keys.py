@@ -186,6 +186,23 @@ def order_code(type: CqlType[Any]) -> Code:
             return lambda value: encode(value).replace(b"\0", b"\0\xff") + _END
 
 
+def is_exact(type: CqlType[Any]) -> bool:
+    """Whether values of one code are the same: decimals of one number may differ in their digits."""
+    match type:
+        case Decimal():
+            return False
+        case Tuple():
+            return all(map(is_exact, type.items))
+        case UserDefined():
+            return all(is_exact(kind) for _, kind in type.fields)
+        case List() | Set() | Vector():
+            return is_exact(type.item)
+        case Map():
+            return is_exact(type.key) and is_exact(type.value)
+        case _:
+            return True
+
+
 def _whole(size: int) -> Code:
     if size == 8:
         pack, first = _U64.pack, 1 << 63
