@@ -177,8 +177,8 @@ class UserDefined:
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """A CQL collection, tuple or user-defined type that is written as a whole. Where a type can't be otherwise (a
-    tuple, a vector, whatever is inside another type that is frozen) the parser leaves this out.
+    """A CQL collection or user-defined type that is written as a whole. It stands around the type of a column or of a
+    field only: a tuple, a vector, and whatever is inside another type, can't be otherwise.
     """
 
     type: Type
@@ -350,18 +350,18 @@ class CqlColumn:
 
 @dataclass(frozen=True, slots=True)
 class CqlIndex:
-    """A secondary index. `target` is what of a collection it holds; `full` is a frozen collection as a whole."""
+    """A secondary index. `target` is what of a collection it holds, always said; `full` is a frozen one as a whole."""
 
     name: str
     column: str
     position: Position
     target: Literal["", "keys", "values", "entries", "full"] = ""
-    custom: str | None = None  # of CREATE CUSTOM INDEX … USING '…': sai, or the name of a class
+    custom: str | None = None  # of CREATE CUSTOM INDEX … USING '…': sai in every spelling of it
     options: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_sai(self) -> bool:
-        return self.custom is not None and self.custom.lower().rpartition(".")[2] in ("sai", "storageattachedindex")
+        return self.custom == "sai"
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,6 +414,7 @@ class UserField:
     type: Type
     position: Position
     comment: str = ""
+    renamed_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -575,17 +576,19 @@ class ProtoFile:
 
 @dataclass(frozen=True, slots=True)
 class RowField:
-    """What a number in the messages of a table's rows stands for, or stood for once: then it is `reserved`."""
+    """What a number in a message of rows, or of a user-defined type, stands for, or once stood for: `reserved`."""
 
     number: int
     name: str  # protobuf's
-    type: str  # as in `schema/wire.lock`: int64, `repeated string`, `enum sun.v1.PostType`
+    type: str  # as in `schema/wire.lock`: int64, `repeated string`, `enum sun.v1.PostType`, see row_types
     reserved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RowMessage:
-    """The numbers of one table's rows. All fields of a table that is gone are reserved."""
+    """The numbers of the rows of one table or view, or of one user-defined type. All those of one that is gone are
+    reserved.
+    """
 
     full_name: str  # sun.rows.v1.Post
     fields: tuple[RowField, ...]  # by number
