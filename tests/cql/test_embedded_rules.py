@@ -468,7 +468,7 @@ def test_a_condition_that_fails_tells_what_its_columns_hold(db: SyncDatabase, p:
     told = db.run(FLAT.update(p, "q").set(v=2).if_(w == "x", v == 1))
     assert not told.applied
     assert (told.value(v), told.value(w)) == (1, None)
-    assert db.run(FLAT.update(p, "q").set(v=2).if_(w == None, v.in_([1, 5]))).applied  # noqa: E711
+    assert db.run(FLAT.update(p, "q").set(v=2).if_(w.is_null(), v.in_([1, 5]))).applied
     assert not db.run(FLAT.delete(p, "q").if_(v > 2)).applied
     assert not db.run(FLAT.delete(p, "q").if_(w < "x")).applied
     assert db.run(FLAT.delete(p, "q").if_(w != "x")).applied
@@ -478,7 +478,7 @@ def test_conditions_on_a_row_that_is_not_there(db: SyncDatabase, p: int) -> None
     v = FLAT.v
     told = db.run(FLAT.update(p, "q").set(v=2).if_(v == 1))
     assert (told.applied, told.exists) == (False, False)
-    assert db.run(FLAT.update(p, "q").set(v=2).if_(v == None)).applied  # noqa: E711
+    assert db.run(FLAT.update(p, "q").set(v=2).if_(v.is_null())).applied
     assert db.run(FLAT.get(p, "q")) == FLAT.row(p, "q", v=2)
 
 
