@@ -15,8 +15,15 @@ class TooManyRequests(Unavailable):
     """No place among the requests in flight became free within the time limit. Nothing was sent."""
 
 
+class Denied(CqlError):
+    """The cluster does not take these credentials, or this user may not do this."""
+
+
 class Timeout(CqlError):
-    """No answer came in time. A write may have happened or may happen yet: try it again only where that is harmless."""
+    """No answer came in time, or none that tells the end of a write: the connection broke, a replica failed.
+
+    A write may have happened or may happen yet: try it again only where that is harmless.
+    """
 
 
 class InvalidValue(CqlError):

@@ -19,6 +19,9 @@ Consistency = Literal[
 ]
 """How many replicas must answer (https://cassandra.apache.org/doc/latest/cassandra/architecture/dynamo.html)."""
 
+SerialConsistency = Literal["SERIAL", "LOCAL_SERIAL"]
+"""Among whom a write with a condition is agreed on: all replicas, or those of the local data centre."""
+
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "in", "contains", "contains key", "entry"]
 TermKind = Literal["column", "writetime", "ttl", "count"]
 Operation = Literal["set", "append", "prepend", "add", "discard", "entry", "item", "field", "increment"]
@@ -161,7 +164,7 @@ class Options:
     """
 
     consistency: Consistency | None = None
-    serial_consistency: Literal["SERIAL", "LOCAL_SERIAL"] | None = None  # of IF
+    serial_consistency: SerialConsistency | None = None  # of IF
     timeout_ms: int | None = None
     page_size: int | None = None  # rows that an engine sends at once
     idempotent: bool = False
