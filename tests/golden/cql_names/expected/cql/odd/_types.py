@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-
 from runtime import cql
 from runtime.cql import types
 
