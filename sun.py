@@ -229,6 +229,8 @@ def _settings(project: Path, **given: Any) -> Settings:
 def _one_line_errors() -> Iterator[None]:
     """Turns what an operator can mend into one line and exit code 2."""
     from runtime.bundle import NotCreated
+    from runtime.cql.errors import CqlError
+    from runtime.cql.urls import InvalidUrl as InvalidCqlUrl
     from runtime.leases import NoFreeNode
     from runtime.project import NotAProject
     from runtime.rpc.dispatcher import BindingError
@@ -238,8 +240,8 @@ def _one_line_errors() -> Iterator[None]:
     from runtime.sql.urls import InvalidUrl
     from runtime.tls import TlsError
 
-    mendable: tuple[type[Exception], ...] = (BindingError, InvalidUrl, MissingMethods, NoFreeNode, NoTraces)
-    mendable += (NotAProject, NotCreated, OSError, SqlError, TlsError)
+    mendable: tuple[type[Exception], ...] = (BindingError, CqlError, InvalidCqlUrl, InvalidUrl, MissingMethods)
+    mendable += (NoFreeNode, NotAProject, NotCreated, NoTraces, OSError, SqlError, TlsError)
     try:
         yield
     except mendable as error:
@@ -291,6 +293,82 @@ def db_diff(project: Path) -> None:
         click.echo(line)
     if not lines:
         click.echo("the database is what the schema says")
+    sys.exit(1 if lines else 0)
+
+
+@cli.group()
+def cql() -> None:
+    """The CQL keyspaces."""
+
+
+_EMBEDDED = "the embedded store makes its tables when they are first used"
+
+
+@cql.command("create")
+@click.option("--dry-run", is_flag=True, help="Print the CQL that would run, and run nothing.")
+@click.pass_obj
+def cql_create(project: Path, dry_run: bool) -> None:
+    """Create what the cluster lacks: keyspaces, types, tables, columns, indexes, views. Changes nothing that exists."""
+    from runtime.cql import create
+    from runtime.cql.changes import Change, done
+    from runtime.project import keyspaces
+
+    settings = _settings(project)
+    with (
+        _one_line_errors(),
+        create.opened(settings.keyspaces_url, connect_timeout_ms=settings.connect_timeout_ms) as schema,
+    ):
+        wanted = keyspaces(project)
+        if schema is None:
+            click.echo(_EMBEDDED)
+            return
+        made: list[Change] = []
+
+        def tell(change: Change) -> None:
+            made.append(change)
+            click.echo(done(change))
+
+        try:
+            if dry_run:
+                todo = create.accepted(schema, wanted, settings.cql_replication)
+                click.echo(create.script(todo, schema.prefix) or f"-- {_CREATED}")
+                notes = todo.notes
+            else:
+                notes = create.create(schema, wanted, settings.cql_replication, made=tell)
+        except create.Refused as error:
+            for line in error.lines:
+                click.echo(line, err=True)
+            raise Refused("nothing was created: what stands above can't be changed on a cluster") from error
+    for note in notes:
+        click.echo(f"note: {note}", err=dry_run)
+    if not dry_run:
+        click.echo(f"{len(made)} change{'' if len(made) == 1 else 's'} made" if made else _CREATED)
+
+
+_CREATED = "every keyspace has what the schema says already"
+
+
+@cql.command("diff")
+@click.pass_obj
+def cql_diff(project: Path) -> None:
+    """Say how the cluster differs from the schema; exit with 1 if it does. Changes nothing there."""
+    from runtime.cql import create
+    from runtime.project import keyspaces
+
+    settings = _settings(project)
+    with (
+        _one_line_errors(),
+        create.opened(settings.keyspaces_url, connect_timeout_ms=settings.connect_timeout_ms) as schema,
+    ):
+        wanted = keyspaces(project)
+        if schema is None:
+            click.echo(_EMBEDDED)
+            return
+        lines = create.planned(schema, wanted, settings.cql_replication).lines
+    for line in lines:
+        click.echo(line)
+    if not lines:
+        click.echo("the cluster is what the schema says")
     sys.exit(1 if lines else 0)
 
 

@@ -19,6 +19,7 @@ import structlog
 from runtime import worker
 from runtime.app import App, Platform
 from runtime.config import Settings
+from runtime.cql.keyspaces import Keyspace
 from runtime.ids import wall_clock_ms
 from runtime.jobs import Job, running
 from runtime.leases import leased_ids
@@ -48,12 +49,13 @@ class Parts:
     """What generation made of the schemas, the framework's and the project's.
 
     `tables` names the columns of each `database.table`; `ddl` are the folders that hold a folder of DDL for each
-    dialect; `services` are the bases that need a handler.
+    dialect; `services` are the bases that need a handler; `keyspaces` is what a cluster must have.
     """
 
     tables: Mapping[str, Sequence[str]]
     ddl: Sequence[Path]
     services: Sequence[type[Service]]
+    keyspaces: Sequence[Keyspace] = ()
 
     def scripts(self, dialect: str) -> dict[str, str]:
         """The DDL of each logical database."""

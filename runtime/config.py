@@ -55,7 +55,18 @@ def _networks(texts: tuple[str, ...]) -> tuple[str, ...]:
     return texts
 
 
+def _copies(value: object) -> object:
+    """Data centres with a number as a variable spells them: `dc1=3, dc2=2`."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.rpartition("=") for part in value.split(",") if part.strip()]
+    if not all(name.strip() for name, _, _ in pairs):
+        raise ValueError("name each data centre with its number of copies: dc1=3,dc2=3")
+    return {name.strip(): count.strip() for name, _, count in pairs}
+
+
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Copies = Annotated[dict[str, Annotated[int, Field(ge=1, le=100)]], NoDecode, BeforeValidator(_copies)]
 Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_networks)]
 
 
@@ -69,6 +80,13 @@ class Settings(BaseSettings):
     sql_url: SecretStr = Field(
         default=SecretStr(""),
         description="sqlite:///… or mysql://…, replicas after a comma; empty for the embedded default",
+    )
+    cql_url: SecretStr = Field(
+        default=SecretStr(""), description="cassandra://…, or embedded:…; empty for the embedded default"
+    )
+    cql_replication: Copies = Field(
+        default_factory=dict[str, int],
+        description="copies of new keyspaces in each data centre, `dc1=3,dc2=3`; goes before what the schema says",
     )
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8650, ge=0, le=65535, description="0 for a free one")
@@ -155,6 +173,11 @@ class Settings(BaseSettings):
         return self.sql_url.get_secret_value() or f"sqlite:///{quote(str(self.state / 'sun.db'))}"
 
     @property
+    def keyspaces_url(self) -> str:
+        """The URL of the CQL engine, which may hold a password."""
+        return self.cql_url.get_secret_value() or f"embedded:{quote(str(self.state / 'cql.db'))}"
+
+    @property
     def place(self) -> str:
         """Where the rows are, for people."""
         if not self.sql_url.get_secret_value():
@@ -177,10 +200,15 @@ _OTHER_PREFIXES = ("SUN_TEST_", "SUN_REQUIRE_", "SUN_SERVERS_")
 
 
 def _refuse_password(file: Path) -> None:
-    if file.exists():
-        url = tomllib.loads(file.read_text("utf-8")).get("sql_url", "")
-        if any("@" in one and ":" in one.rpartition("@")[0].partition("://")[2] for one in each(url)):
-            raise ConfigError("sql_url (sun.toml): a password does not belong in a file: set SUN_SQL_URL instead")
+    if not file.exists():
+        return
+    stated = tomllib.loads(file.read_text("utf-8"))
+    for name in ("sql_url", "cql_url"):
+        url = stated.get(name, "")
+        # Hosts of a cluster stand behind commas, too.
+        if any("@" in one and ":" in one.rpartition("@")[0].partition("://")[2] for one in [url, *each(url)]):
+            text = f"{name} (sun.toml): a password does not belong in a file: set SUN_{name.upper()} instead"
+            raise ConfigError(text)
 
 
 def _refuse_half_of_tls(settings: Settings) -> None:

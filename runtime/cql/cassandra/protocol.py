@@ -85,7 +85,9 @@ class Handler(ProtocolHandler):
     message_types_by_opcode = ProtocolHandler.message_types_by_opcode | {ResultMessage.opcode: _Result}
 
     @classmethod
-    def encode_message(cls, msg: Any, stream_id: int, protocol_version: int, compressor: Any = None, **others: Any) -> bytes:
+    def encode_message(
+        cls, msg: Any, stream_id: int, protocol_version: int, compressor: Any = None, **others: Any
+    ) -> bytes:
         if type(msg) is not ExecuteMessage or compressor is not None or msg.custom_payload or msg.tracing:
             parent: Any = super()
             return parent.encode_message(msg, stream_id, protocol_version, compressor=compressor, **others)
