@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from generators.pipeline import Source
     from generators.writer import Difference, Written
@@ -370,6 +370,68 @@ def cql_diff(project: Path) -> None:
     if not lines:
         click.echo("the cluster is what the schema says")
     sys.exit(1 if lines else 0)
+
+
+@cli.command()
+@click.argument("url")
+@click.argument("names", metavar="[KEYSPACE]...", nargs=-1)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="The folder of the files, as schema/cql.")
+@click.option("--timeout", "timeout_ms", type=click.IntRange(1), default=5_000, help="Milliseconds to connect (5000).")
+def introspect(url: str, names: tuple[str, ...], out: Path | None, timeout_ms: int) -> None:
+    """Write the schema of a live cluster at URL (cassandra://…) as .cql files, or print it.
+
+    All keyspaces but the server's own, or those that are named. Exits with 1 where Sun does not read all of them: what
+    it does not is written too, and named.
+    """
+    from generators import cql_introspect
+    from generators.diagnostics import Diagnostics
+
+    if not url.startswith("cassandra://"):
+        raise Refused("introspect reads what is at cassandra://…: other engines have no schema that it knows")
+    with _one_line_errors():
+        prefix, rows = _read_cluster(url, names, timeout_ms)
+    found = sorted(row["keyspace_name"] for row in rows["keyspaces"] if row["keyspace_name"].startswith(prefix))
+    missing = sorted(set(names) - {name.removeprefix(prefix) for name in found})
+    if missing or not found:
+        raise Refused(
+            f"the cluster has no keyspace {', '.join(missing)}" if missing else "the cluster has no keyspaces"
+        )
+    files = {
+        name.removeprefix(prefix): cql_introspect.keyspace_file(name, rows, name.removeprefix(prefix)) for name in found
+    }
+    diagnostics = Diagnostics()
+    for name, text in files.items():
+        cql_introspect.check(text, name, str((out or Path()) / f"{name}.cql"), diagnostics)
+    if out is None:
+        click.echo("\n".join(files.values()), nl=False)
+    else:
+        _write_new({out / f"{name}.cql": text for name, text in files.items()})
+    for each in diagnostics.found:
+        click.echo(str(each), err=True)
+    sys.exit(1 if diagnostics.found else 0)
+
+
+def _read_cluster(url: str, names: tuple[str, ...], timeout_ms: int) -> tuple[str, Mapping[str, Any]]:
+    """The prefix of keyspaces that the URL says, and the rows of `system_schema`."""
+    from runtime.cql import create
+
+    with create.opened(url, connect_timeout_ms=timeout_ms) as schema:
+        assert schema is not None  # only that of the embedded store is
+        return schema.prefix, schema.rows([schema.prefix + name for name in names] or None)
+
+
+def _write_new(files: Mapping[Path, str]) -> None:
+    """Write files that are not there yet: none where one is."""
+    for path in files:
+        if path.exists():
+            raise Refused(f"{path} is there already; nothing was written: remove it, or choose another --out")
+    try:
+        for path, text in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+            click.echo(f"wrote {path}")
+    except OSError as error:
+        raise Refused(str(error)) from error
 
 
 @cli.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from runtime.cql import keyspaces
 from runtime.cql.text import quoted
@@ -164,6 +165,7 @@ def literal(value: object) -> str:
         case int() | float():
             return repr(value)
         case Mapping():
-            return "{" + ", ".join(f"{literal(name)}: {literal(each)}" for name, each in value.items()) + "}"
+            items = cast("Mapping[str, object]", value).items()
+            return "{" + ", ".join(f"{literal(name)}: {literal(each)}" for name, each in items) + "}"
         case _:
             return "'" + str(value).replace("'", "''") + "'"

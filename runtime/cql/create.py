@@ -6,7 +6,7 @@ It adds; nothing that exists is changed or dropped. Its functions block, but for
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, runtime_checkable
 
@@ -57,7 +57,7 @@ class Stopped(CqlError):
 
 
 @contextmanager
-def opened(url: str, *, connect_timeout_ms: int | None = None) -> Iterator[Schema | None]:
+def opened(url: str, *, connect_timeout_ms: int | None = None) -> Generator[Schema | None]:
     """The schema of the cluster at a URL; None for the embedded store, which makes its tables at their first use.
 
     Raises InvalidUrl and CqlError.

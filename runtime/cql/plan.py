@@ -5,7 +5,6 @@ Does nothing: `runtime.cql.create` does what is planned here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -23,7 +22,7 @@ from runtime.cql.changes import (
     told,
 )
 from runtime.cql.keyspaces import Column, Field, Index, Keyspace, Option, Table, UserType, View
-from runtime.cql.options import expanded, same, same_index, same_replication
+from runtime.cql.spellings import conditions, expanded, same, same_index, same_replication, same_type, type_names
 from runtime.cql.text import quoted
 
 MAX_NAME = 48
@@ -178,9 +177,9 @@ class _Planner:
         if fields is None:
             self.made.changes.append(CreateType(self.name, type))
             return
-        for field_, there in zip(type.fields, fields, strict=False):
-            if field_ != there:
-                self._field(type, field_, there)
+        for wanted, there in zip(type.fields, fields, strict=False):
+            if wanted.name != there.name or not same_type(wanted.type, there.type):
+                self._field(type, wanted, there)
                 return
         for there in fields[len(type.fields) :]:
             self._note(f"{type.name}.{there.name}", "the field is not in the schema")
@@ -223,7 +222,7 @@ class _Planner:
         text = f"the cluster's key is {_key_text(*others)}, the schema's {_key_text(*own)}: "
         columns = {column.name: column for column in wanted.columns}
         pairs = list(zip((*others[0], *others[1]), (*own[0], *own[1]), strict=False))
-        alike = all(there.columns[old].type == columns[new].type for old, new in pairs)
+        alike = all(same_type(there.columns[old].type, columns[new].type) for old, new in pairs)
         if isinstance(wanted, Table) and alike and [len(part) for part in own] == [len(part) for part in others]:
             renames = " AND ".join(f"{quoted(old)} TO {quoted(new)}" for old, new in pairs if old != new)
             text += f"if they are the same, ALTER TABLE {self._at(wanted.name)} RENAME {renames}; if not, {_COPY}"
@@ -236,7 +235,7 @@ class _Planner:
         own = next(column for column in wanted.columns if column.name == name)
         other = there.columns[name]
         what = f"{wanted.name}.{name}"
-        if own.type != other.type:
+        if not same_type(own.type, other.type):
             text = f"the cluster has {other.type}, the schema {own.type}: the type of a key can't be changed"
             self._refuse(what, f"{text}; {self._anew(wanted)}")
         elif own.descending != other.descending:
@@ -260,7 +259,7 @@ class _Planner:
                 self._refuse(what, f"{text}: give the column another name")
             elif other is None:
                 self.made.changes.append(AddColumn(self.name, table.name, column))
-            elif (other.kind, other.type) != (column.kind, column.type):
+            elif other.kind != column.kind or not same_type(other.type, column.type):
                 part = "the type of a column" if other.kind == column.kind else "whether a column is static"
                 text = f"the cluster has {told(other)}, the schema {told(column)}: {part} can't be changed"
                 self._refuse(what, f"{text}; add a column of another name")
@@ -368,7 +367,7 @@ def _order(column: Column) -> str:
 
 def _may_return(column: Column, former: Column) -> bool:
     """Whether Cassandra takes a column that was dropped once, whose old cells may be there yet."""
-    return (column.kind, column.type) == (former.kind, former.type) and column.type != "counter"
+    return column.kind == former.kind and same_type(column.type, former.type) and column.type != "counter"
 
 
 def _same_index(index: Index, there: described.Index) -> bool:
@@ -388,35 +387,10 @@ def _keyed_by(has: described.Keyspace, type: str) -> Iterator[str]:
     """The tables with this type in their partition key, in whatever depth."""
     holding = {type}
     while (
-        more := {name for name, fields in has.types.items() if any(_names(each.type) & holding for each in fields)}
+        more := {name for name, fields in has.types.items() if any(type_names(each.type) & holding for each in fields)}
         - holding
     ):
         holding |= more
     for name, table in has.tables.items():
-        if any(_names(table.columns[column].type) & holding for column in table.partition_key):
+        if any(type_names(table.columns[column].type) & holding for column in table.partition_key):
             yield name
-
-
-def _names(type: str) -> set[str]:
-    """The words of a type, among them the names of user-defined types."""
-    return {
-        token[1:-1].replace('""', '"') if token.startswith('"') else token
-        for token in re.findall(r'"(?:[^"]|"")*"|\w+', type)
-    }
-
-
-_TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|[A-Za-z0-9_.+-]+|<=|>=|\S""")
-_PLAIN = re.compile(r'"([a-z][a-z0-9_]*)"')
-
-
-def conditions(where: str) -> set[tuple[str, ...]]:
-    """The conditions of a view, each as its tokens, in one spelling: Cassandra keeps them in one of its own."""
-    found: list[list[str]] = [[]]
-    for token in _TOKEN.findall(where):
-        plain = _PLAIN.fullmatch(token)
-        word = plain[1] if plain else token if token[0] in "'\"" else token.lower()
-        if word == "and" and plain is None:
-            found.append([])
-        else:
-            found[-1].append(word)
-    return {tuple(tokens) for tokens in found}

@@ -7,7 +7,7 @@ same table at the same moment make two of them.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -89,7 +89,7 @@ def is_own(keyspace: str) -> bool:
 
 
 @contextmanager
-def schema_of(cluster: Any, url: CassandraUrl) -> Iterator[ClusterSchema]:
+def schema_of(cluster: Any, url: CassandraUrl) -> Generator[ClusterSchema]:
     """The schema of a cluster that the driver is connected to. Raises CqlError."""
     try:
         session = cluster.connect()

@@ -1,4 +1,4 @@
-"""Whether what a schema says of an option is what the cluster has, which spells many in a way of its own."""
+"""Whether what a schema says is what a cluster has, which spells much in a way of its own."""
 
 from __future__ import annotations
 
@@ -66,3 +66,57 @@ def expanded(replication: Mapping[str, str], centres: Mapping[str, int]) -> dict
         del found["replication_factor"]
         found = dict.fromkeys(centres, everywhere) | found
     return {name: value for name, value in found.items() if name == "class" or value != "0"}
+
+
+_WORD = re.compile(r'"(?:[^"]|"")*"|\w+|[<>]')
+
+
+def same_type(one: str, other: str) -> bool:
+    """Whether two texts are the same type. Within another type all are frozen, whether or not that is said, and so are
+    tuples and vectors.
+    """
+    return _bare(one) == _bare(other)
+
+
+def _bare(type: str) -> list[str]:
+    """The words of a type without `frozen` where that goes without saying."""
+    words = _WORD.findall(type)
+    kept: list[str] = []
+    left_out: list[bool] = []  # of each bracket that is open, whether it is one of those
+    for place, word in enumerate(words):
+        if word == "<":
+            implied = place > 1 or words[place + 1] in ("tuple", "vector")
+            left_out.append(words[place - 1] == "frozen" and implied)
+            if left_out[-1]:
+                kept.pop()
+            else:
+                kept.append(word)
+        elif word != ">" or not left_out.pop():
+            kept.append(_named(word))
+    return kept
+
+
+def type_names(type: str) -> set[str]:
+    """The words of a type, among them the names of user-defined types."""
+    return {_named(word) for word in _WORD.findall(type)}
+
+
+def _named(word: str) -> str:
+    return word[1:-1].replace('""', '"') if word.startswith('"') else word
+
+
+_TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|[A-Za-z0-9_.+-]+|<=|>=|\S""")
+_PLAIN = re.compile(r'"([a-z][a-z0-9_]*)"')
+
+
+def conditions(where: str) -> set[tuple[str, ...]]:
+    """The conditions of a view, each as its tokens, in one spelling: Cassandra keeps them in one of its own."""
+    found: list[list[str]] = [[]]
+    for token in _TOKEN.findall(where):
+        plain = _PLAIN.fullmatch(token)
+        word = plain[1] if plain else token if token[0] in "'\"" else token.lower()
+        if word == "and" and plain is None:
+            found.append([])
+        else:
+            found[-1].append(word)
+    return {tuple(tokens) for tokens in found}
