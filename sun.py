@@ -240,8 +240,8 @@ def _one_line_errors() -> Iterator[None]:
     from runtime.sql.urls import InvalidUrl
     from runtime.tls import TlsError
 
-    mendable: tuple[type[Exception], ...] = (BindingError, CqlError, InvalidCqlUrl, InvalidUrl, MissingMethods)
-    mendable += (NoFreeNode, NotAProject, NotCreated, NoTraces, OSError, SqlError, TlsError)
+    mendable: tuple[type[Exception], ...] = (BindingError, InvalidUrl, MissingMethods, NoFreeNode, NoTraces)
+    mendable += (NotAProject, NotCreated, OSError, SqlError, TlsError, CqlError, InvalidCqlUrl)
     try:
         yield
     except mendable as error:
@@ -316,7 +316,7 @@ def cql_create(project: Path, dry_run: bool) -> None:
     settings = _settings(project)
     with (
         _one_line_errors(),
-        create.opened(settings.keyspaces_url, connect_timeout_ms=settings.connect_timeout_ms) as schema,
+        create.opened(settings.wide_url, connect_timeout_ms=settings.connect_timeout_ms) as schema,
     ):
         wanted = keyspaces(project)
         if schema is None:
@@ -358,7 +358,7 @@ def cql_diff(project: Path) -> None:
     settings = _settings(project)
     with (
         _one_line_errors(),
-        create.opened(settings.keyspaces_url, connect_timeout_ms=settings.connect_timeout_ms) as schema,
+        create.opened(settings.wide_url, connect_timeout_ms=settings.connect_timeout_ms) as schema,
     ):
         wanted = keyspaces(project)
         if schema is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from runtime.config import Settings
+from runtime.cql.database import Database as CqlDatabase
 from runtime.ids import IdGenerator
 from runtime.jobs import Job
 from runtime.push.hub import PushHub
@@ -32,6 +33,14 @@ class Platform:
     sessions: Sessions
     settings: Settings
     push: PushHub
+    wide: CqlDatabase | None = None
+
+    @property
+    def cql(self) -> CqlDatabase:
+        """The wide-column store. Raises RuntimeError in a project that has no keyspaces and names no store."""
+        if self.wide is None:
+            raise RuntimeError("the project has no keyspaces under schema/cql, and cql_url names no store")
+        return self.wide
 
 
 @dataclass(frozen=True, slots=True)

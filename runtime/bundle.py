@@ -19,6 +19,9 @@ import structlog
 from runtime import worker
 from runtime.app import App, Platform
 from runtime.config import Settings
+from runtime.cql.create import check as check_cluster
+from runtime.cql.database import Database as CqlDatabase
+from runtime.cql.database import connect as connect_cql
 from runtime.cql.keyspaces import Keyspace
 from runtime.ids import wall_clock_ms
 from runtime.jobs import Job, running
@@ -49,13 +52,13 @@ class Parts:
     """What generation made of the schemas, the framework's and the project's.
 
     `tables` names the columns of each `database.table`; `ddl` are the folders that hold a folder of DDL for each
-    dialect; `services` are the bases that need a handler; `keyspaces` is what a cluster must have.
+    dialect; `services` are the bases that need a handler; `wide` is what a cluster must have of each keyspace.
     """
 
     tables: Mapping[str, Sequence[str]]
     ddl: Sequence[Path]
     services: Sequence[type[Service]]
-    keyspaces: Sequence[Keyspace] = ()
+    wide: Sequence[Keyspace] = ()
 
     def scripts(self, dialect: str) -> dict[str, str]:
         """The DDL of each logical database."""
@@ -77,7 +80,7 @@ Announce = Callable[[str], None]
 
 
 class NotCreated(Exception):
-    """The database lacks tables or columns of the schema."""
+    """The database or the cluster lacks what the schema has."""
 
 
 class Anonymous:
@@ -100,6 +103,19 @@ async def open_database(settings: Settings) -> Database:
         connect_timeout_ms=settings.connect_timeout_ms,
         cache_ms=_SHARED_CACHE_MS if settings.workers > 1 else None,
     )
+
+
+async def open_wide(settings: Settings, parts: Parts) -> CqlDatabase | None:
+    """Connect to the configured wide-column store; the embedded one gets its folder. None for a project that has no
+    keyspaces, unless the settings name a store.
+
+    Raises InvalidUrl (of `runtime.cql.urls`) and CqlError.
+    """
+    if not settings.cql_url.get_secret_value():
+        if not parts.wide:
+            return None
+        settings.state.mkdir(parents=True, exist_ok=True)
+    return await connect_cql(settings.wide_url, connect_timeout_ms=settings.connect_timeout_ms)
 
 
 async def create_tables(settings: Settings, parts: Parts) -> list[str]:
@@ -178,8 +194,8 @@ def run(settings: Settings, parts: Parts, build: Build, announce: Announce) -> i
     sockets that it was given, and tells the supervisor instead.
 
     Returns the exit code: 0, or 128 and the number of a second signal, which cut the drain short. Raises InvalidUrl,
-    SqlError, NotCreated, ConfigError, BindingError, MissingMethods, TlsError, NoTraces and OSError before anything is
-    served.
+    SqlError, CqlError, NotCreated, ConfigError, BindingError, MissingMethods, TlsError, NoTraces and OSError before
+    anything is served.
     """
     import uvloop
 
@@ -242,6 +258,13 @@ class _Process:
         stack.push_async_callback(db.close)
         db.observe(metrics.statement_finished)
         await _prepare(db, settings, self._parts)
+        wide = await open_wide(settings, self._parts)
+        if wide is not None:
+            stack.push_async_callback(wide.close)
+            wide.observe(metrics.request_finished)
+            metrics.watch_requests(wide.in_flight)
+            if (problem := await check_cluster(wide, self._parts.wide)) is not None:
+                raise NotCreated(problem)
         tracer = None
         if settings.traces:
             from runtime.telemetry import exporting
@@ -249,12 +272,14 @@ class _Process:
             tracer = exporting(settings.traces)
             stack.push_async_callback(asyncio.to_thread, tracer.close)
             db.observe(tracer.statement_finished)
+            if wide is not None:
+                wide.observe(tracer.statement_finished)
         ids = await stack.enter_async_context(leased_ids(db))
         connections = Connections()
         limits = gateway_settings(settings)
         hub = PushHub(db, poll_ms=_poll_ms(settings))
         attempts = Attempts(db)
-        app = self._build(Platform(db, ids, connections, settings, hub))
+        app = self._build(Platform(db, ids, connections, settings, hub, wide))
         metrics.watch_cache(db.cache)
         buckets = token_buckets(settings, db)
         dispatcher = Dispatcher(
@@ -274,7 +299,7 @@ class _Process:
         gateway = Gateway(
             dispatcher,
             limits,
-            checks={"sql": db.ping},
+            checks={"sql": db.ping} if wide is None else {"sql": db.ping, "cql": wide.ping},
             connections=connections,
             hub=hub,
             tls=certificate,

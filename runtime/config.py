@@ -82,7 +82,8 @@ class Settings(BaseSettings):
         description="sqlite:///… or mysql://…, replicas after a comma; empty for the embedded default",
     )
     cql_url: SecretStr = Field(
-        default=SecretStr(""), description="cassandra://…, or embedded:…; empty for the embedded default"
+        default=SecretStr(""),
+        description="cassandra://… or embedded:path; empty for the embedded default",
     )
     cql_replication: Copies = Field(
         default_factory=dict[str, int],
@@ -173,9 +174,10 @@ class Settings(BaseSettings):
         return self.sql_url.get_secret_value() or f"sqlite:///{quote(str(self.state / 'sun.db'))}"
 
     @property
-    def keyspaces_url(self) -> str:
+    def wide_url(self) -> str:
         """The URL of the CQL engine, which may hold a password."""
-        return self.cql_url.get_secret_value() or f"embedded:{quote(str(self.state / 'cql.db'))}"
+        url = self.cql_url.get_secret_value()
+        return f"embedded:{quote(str(self.state / 'cql.db'))}" if url in ("", "embedded:") else url
 
     @property
     def place(self) -> str:
@@ -202,13 +204,12 @@ _OTHER_PREFIXES = ("SUN_TEST_", "SUN_REQUIRE_", "SUN_SERVERS_")
 def _refuse_password(file: Path) -> None:
     if not file.exists():
         return
-    stated = tomllib.loads(file.read_text("utf-8"))
+    settings = tomllib.loads(file.read_text("utf-8"))
     for name in ("sql_url", "cql_url"):
-        url = stated.get(name, "")
-        # Hosts of a cluster stand behind commas, too.
-        if any("@" in one and ":" in one.rpartition("@")[0].partition("://")[2] for one in [url, *each(url)]):
-            text = f"{name} (sun.toml): a password does not belong in a file: set SUN_{name.upper()} instead"
-            raise ConfigError(text)
+        urls = each(settings.get(name, ""))
+        if any("@" in one and ":" in one.rpartition("@")[0].partition("://")[2] for one in urls):
+            variable = f"SUN_{name.upper()}"
+            raise ConfigError(f"{name} (sun.toml): a password does not belong in a file: set {variable} instead")
 
 
 def _refuse_half_of_tls(settings: Settings) -> None:

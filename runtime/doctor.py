@@ -7,8 +7,11 @@ import socket
 from collections.abc import Iterator
 
 from runtime import project
-from runtime.bundle import Parts, open_database, refusal, tls
+from runtime.bundle import Parts, open_database, open_wide, refusal, tls
 from runtime.config import Settings
+from runtime.cql.create import check
+from runtime.cql.errors import CqlError
+from runtime.cql.urls import InvalidUrl as InvalidCqlUrl
 from runtime.sql.create import missing
 from runtime.sql.errors import SqlError
 from runtime.sql.urls import InvalidUrl
@@ -32,6 +35,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     except Exception as error:  # noqa: BLE001
         yield "handlers", f"{type(error).__name__}: {error}"
     yield "sql engine", asyncio.run(_engine(settings, made))
+    if settings.cql_url.get_secret_value() or (made is not None and made.wide):
+        yield "cql engine", asyncio.run(_wide(settings, made))
     if settings.tls_certificate is not None:
         yield "certificate", _certificate(settings)
     yield f"port {settings.port}", _port(settings.host, settings.port, "SUN_PORT")
@@ -51,6 +56,20 @@ async def _engine(settings: Settings, parts: Parts | None) -> str | None:
     finally:
         await db.close()
     return refusal(lacking._replace(tables=[]) if settings.is_embedded else lacking)
+
+
+async def _wide(settings: Settings, parts: Parts | None) -> str | None:
+    try:
+        db = await open_wide(settings, parts or Parts({}, (), ()))
+        if db is None:
+            return None
+        try:
+            await db.ping()
+            return await check(db, parts.wide if parts is not None else ())
+        finally:
+            await db.close()
+    except (InvalidCqlUrl, CqlError, OSError) as error:
+        return str(error)
 
 
 def _certificate(settings: Settings) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -41,12 +41,8 @@ class Metrics:
             "sun_rpc_seconds", "Time of finished calls.", ["method", "code"], buckets=_BUCKETS, registry=self.registry
         )
         self._draws = Counter("sun_limit_draws", "Draws from rate limits.", ["limit", "result"], registry=self.registry)
-        self._sql_seconds = Histogram(
-            "sun_sql_seconds", "Time of SQL statements.", ["table", "kind"], buckets=_BUCKETS, registry=self.registry
-        )
-        self._sql_errors = Counter(
-            "sun_sql_errors", "SQL statements that failed.", ["table", "kind", "error"], registry=self.registry
-        )
+        self.statement_finished = _Statements("sun_sql", "SQL statements", self.registry).finished
+        self.request_finished = _Statements("sun_cql", "CQL requests", self.registry).finished
         self.refused = Counter("sun_rpc_refused", "Calls refused because there were too many.", registry=self.registry)
         self.loop_lag = Histogram(
             "sun_loop_lag_seconds", "Time until the event loop answers.", buckets=_BUCKETS, registry=self.registry
@@ -57,7 +53,6 @@ class Metrics:
         # Looking up a labelled child takes a lock and a tuple of strings; a call pays for it once per combination.
         self._children: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         self._drawn: dict[tuple[str, bool], Counter] = {}
-        self._statements: dict[tuple[str, str], Histogram] = {}
 
     def call_finished(self, method: str, code: str, transport: str, seconds: float) -> None:
         """Counts one call. `code` is `ok` or the name of an error code."""
@@ -76,18 +71,10 @@ class Metrics:
             child = self._drawn[limit, refused] = self._draws.labels(limit, "refused" if refused else "drawn")
         child.inc()
 
-    def statement_finished(self, table: str, kind: str, seconds: float, rows: int, error: BaseException | None) -> None:
-        """Counts one SQL statement; an observer of `runtime.sql`. `error` is counted by the name of its class."""
-        histogram = self._statements.get((table, kind))
-        if histogram is None:
-            if len(self._statements) >= _MAX_STATEMENTS:
-                table, kind = "other", "other"
-            histogram = self._sql_seconds.labels(table, kind)
-            if table != "other":
-                self._statements[table, kind] = histogram
-        histogram.observe(seconds)
-        if error is not None:
-            self._sql_errors.labels(table, kind, type(error).__name__).inc()
+    def watch_requests(self, in_flight: Callable[[], int]) -> None:
+        """Tells of the CQL requests that are under way."""
+        gauge = Gauge("sun_cql_in_flight", "CQL requests under way.", registry=self.registry)
+        gauge.set_function(in_flight)
 
     def watch_cache(self, cache: RowCache) -> None:
         """Tells of a row cache, by table."""
@@ -96,6 +83,29 @@ class Metrics:
     def render(self) -> bytes:
         """The text that Prometheus scrapes, of type CONTENT_TYPE."""
         return generate_latest(self.registry)
+
+
+class _Statements:
+    """Time and failures of statements, by table and kind."""
+
+    def __init__(self, name: str, what: str, registry: CollectorRegistry) -> None:
+        labels = ["table", "kind"]
+        self._seconds = Histogram(f"{name}_seconds", f"Time of {what}.", labels, buckets=_BUCKETS, registry=registry)
+        self._errors = Counter(f"{name}_errors", f"{what} that failed.", [*labels, "error"], registry=registry)
+        self._histograms: dict[tuple[str, str], Histogram] = {}
+
+    def finished(self, table: str, kind: str, seconds: float, rows: int, error: BaseException | None) -> None:
+        """Counts one statement; an observer of a database. `error` is counted by the name of its class."""
+        histogram = self._histograms.get((table, kind))
+        if histogram is None:
+            if len(self._histograms) >= _MAX_STATEMENTS:
+                table, kind = "other", "other"
+            histogram = self._seconds.labels(table, kind)
+            if table != "other":
+                self._histograms[table, kind] = histogram
+        histogram.observe(seconds)
+        if error is not None:
+            self._errors.labels(table, kind, type(error).__name__).inc()
 
 
 class _CacheCollector(Collector):

@@ -13,7 +13,7 @@ from typing import Any
 
 from runtime import config, project
 from runtime.app import Platform
-from runtime.bundle import Anonymous, Build, gateway_settings
+from runtime.bundle import Anonymous, Build, gateway_settings, open_wide
 from runtime.ids import Clock, wall_clock_ms
 from runtime.leases import leased_ids
 from runtime.limits import limiter, token_buckets
@@ -26,6 +26,7 @@ from runtime.sql.create import create
 from runtime.sql.database import connect
 
 MEMORY = "sqlite:///:memory:"
+WIDE = "embedded::memory:"
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,14 @@ async def application(
     """
     parts = project.parts(folder)
     make = build or project.build(folder)
-    settings = config.load(folder, sql_url=url, **given)
+    settings = config.load(folder, **{"sql_url": url, "cql_url": WIDE if parts.wide else None, **given})
     db = await connect(url)
+    wide = None
     try:
+        wide = await open_wide(settings, parts)
         await create(db, parts.scripts(db.dialect.name))
         async with leased_ids(db) as ids:
-            platform = Platform(db, ids, Connections(), settings, PushHub(db))
+            platform = Platform(db, ids, Connections(), settings, PushHub(db), wide)
             app = make(platform)
             limits = gateway_settings(settings)
             dispatcher = Dispatcher(
@@ -68,4 +71,6 @@ async def application(
             )
             yield Application(platform, dispatcher)
     finally:
+        if wide is not None:
+            await wide.close()
         await db.close()

@@ -128,3 +128,22 @@ def sql_url(request: pytest.FixtureRequest) -> str:
 def cassandra_address() -> str:
     """`host:port`."""
     return require_server("cassandra")
+
+
+@pytest.fixture(scope="session")
+def cassandra_url() -> Iterator[str]:
+    """A URL whose keyspaces are this run's own; they are dropped when it ends."""
+    from cassandra.cluster import Cluster
+
+    address = require_server("cassandra")
+    host, _, port = address.rpartition(":")
+    prefix = f"t{secrets.token_hex(4)}_"
+    yield f"cassandra://{address}/?prefix={prefix}&timeout_ms=30000&connect_timeout_ms=20000"
+    cluster = Cluster([host], port=int(port), protocol_version=4)
+    try:
+        session = cluster.connect()
+        for (name,) in session.execute("SELECT keyspace_name FROM system_schema.keyspaces"):
+            if name.startswith(prefix):
+                session.execute(f'DROP KEYSPACE "{name}"', timeout=60)
+    finally:
+        cluster.shutdown()

@@ -14,6 +14,7 @@ import contextlib
 import fcntl
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -62,6 +63,19 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def lasting_port() -> int:
+    """A free port that stays free while nobody listens there.
+
+    It is below the ports that systems give to clients (from 32768 on Linux, 49152 elsewhere): a client that tries again
+    and again to reach a dead server on one of those can be given the same port, and then is connected to itself.
+    """
+    for port in random.sample(range(20_000, 32_000), 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            return port
+    raise ServerError("no free port between 20000 and 32000")
+
+
 def exchange(port: int, request: bytes, length: int) -> bytes:
     """Sends `request` and returns the first `length` bytes of the answer, or fewer when the server hangs up."""
     answer = b""
@@ -90,8 +104,8 @@ class Server:
 
     name: str
 
-    def __init__(self) -> None:
-        self.folder = HOME / self.name
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or HOME / self.name
         self.data = self.folder / "data"
         self.log = self.folder / "log"
 
@@ -131,16 +145,20 @@ class Server:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self.data, ignore_errors=True)
+        self.log.unlink(missing_ok=True)
         port = free_port()
-        command = self.prepare(port)
-        with self.log.open("wb") as log:
-            process = subprocess.Popen(
-                command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
+        process = self.launch(port)
         (self.folder / "port").write_text(f"{port}\n")
         (self.folder / "pid").write_text(f"{process.pid}\n")
         self.wait(process.pid, port, lambda: process.poll() is None)
         say(f"{self.name}: ready on {HOST}:{port} (pid {process.pid}) after {time.monotonic() - began:.0f} s")
+
+    def launch(self, port: int) -> subprocess.Popen[bytes]:
+        command = self.prepare(port)
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
 
     def wait(self, pid: int, port: int, alive: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -240,6 +258,11 @@ class MariaDB(Server):
 class Cassandra(Server):
     name = "cassandra"
 
+    def __init__(self, folder: Path | None = None, heap_mib: int = 1024) -> None:
+        super().__init__(folder)
+        self.heap_mib = heap_mib
+        self.lib = HOME / self.name / "lib"  # one copy serves every node
+
     def packages(self) -> list[str]:
         missing = [] if find_java() else ["default-jre-headless"]
         return missing if self.has_jars() or find("mvn") else [*missing, "maven"]
@@ -248,7 +271,7 @@ class Cassandra(Server):
         return f"Cassandra {CASSANDRA_VERSION} needs Maven and Java 17: brew install maven openjdk@17, or your packages"
 
     def has_jars(self) -> bool:
-        return (self.folder / "lib" / f"cassandra-all-{CASSANDRA_VERSION}.jar").exists()
+        return (self.lib / f"cassandra-all-{CASSANDRA_VERSION}.jar").exists()
 
     def prepare(self, port: int) -> list[str]:
         java = find_java()
@@ -260,12 +283,11 @@ class Cassandra(Server):
         conf.mkdir(exist_ok=True)
         (conf / "cassandra.yaml").write_text(json.dumps(self.configuration(port), indent=2) + "\n")  # JSON is YAML
         (conf / "logback.xml").write_text(LOGBACK)
-        lib = self.folder / "lib"
-        agent = next(lib.glob("jamm-*.jar"))
+        agent = next(self.lib.glob("jamm-*.jar"))
         return [
             java,
-            "-Xms512M",
-            "-Xmx1G",
+            f"-Xms{self.heap_mib // 2}M",
+            f"-Xmx{self.heap_mib}M",
             "-XX:+UseSerialGC",  # one node beside its clients on few cores
             "-XX:+ExitOnOutOfMemoryError",
             f"-javaagent:{agent}",
@@ -282,7 +304,7 @@ class Cassandra(Server):
             "-Dcassandra.ring_delay_ms=0",
             "-Dcassandra.skip_wait_for_gossip_to_settle=0",
             "-cp",
-            f"{conf}{os.pathsep}{lib}{os.sep}*",
+            f"{conf}{os.pathsep}{self.lib}{os.sep}*",
             "org.apache.cassandra.service.CassandraDaemon",
         ]
 
@@ -291,15 +313,15 @@ class Cassandra(Server):
         if maven is None:
             raise ServerError(self.advice())
         say(f"{self.name}: fetching cassandra-all {CASSANDRA_VERSION} and what it needs with Maven")
-        shutil.rmtree(self.folder / "lib", ignore_errors=True)
-        fetched = self.folder / "fetched"
+        shutil.rmtree(self.lib, ignore_errors=True)
+        fetched = self.lib.with_name("fetched")
         shutil.rmtree(fetched, ignore_errors=True)
         (self.folder / "pom.xml").write_text(POM)
         run(
             [maven, "-B", "-q", MAVEN_COPY, "-DincludeScope=runtime", f"-DoutputDirectory={fetched}"],
             cwd=self.folder,
         )
-        fetched.rename(self.folder / "lib")  # whole or not at all
+        fetched.rename(self.lib)  # whole or not at all
 
     def configuration(self, port: int) -> dict[str, object]:
         storage_port = free_port()
@@ -320,8 +342,9 @@ class Cassandra(Server):
             "native_transport_port": port,
             "commitlog_sync": "batch",  # acknowledged means flushed
             "auto_snapshot": False,  # dropping a test's keyspace would keep its files
-            "memtable_heap_space": "128MiB",
-            "memtable_offheap_space": "128MiB",
+            "materialized_views_enabled": True,
+            "memtable_heap_space": f"{self.heap_mib // 8}MiB",
+            "memtable_offheap_space": f"{self.heap_mib // 8}MiB",
             "file_cache_size": "64MiB",
             "key_cache_size": "16MiB",
             # Two cores shared with a test run: slow is not failed.
@@ -338,6 +361,55 @@ class Cassandra(Server):
 
     def address(self, port: int) -> str:
         return f"SUN_TEST_CASSANDRA={HOST}:{port}"
+
+
+class PrivateCassandra:
+    """A small node of one test's own, that may be killed and started again: `with PrivateCassandra(tmp_path) as node`.
+
+    `address` (`host:port`) and the data stay from one start to the next. The jars are those of `make servers`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._server = Cassandra(folder, heap_mib=512)
+        self._port = lasting_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.address = f"{HOST}:{self._port}"
+
+    def __enter__(self) -> PrivateCassandra:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Returns when the node answers; raises `ServerError` with the end of its log when it doesn't come up."""
+        self._server.folder.mkdir(parents=True, exist_ok=True)
+        self._process = process = self._server.launch(self._port)
+        try:
+            self._server.wait(process.pid, self._port, lambda: process.poll() is None)
+        except BaseException:
+            self.kill()
+            raise
+
+    def kill(self) -> None:
+        """Ends the process at once, with nothing flushed or said. A node that isn't there stays so."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def freeze(self) -> None:
+        """Stops the process without ending it: connections stay open and nothing answers, until `thaw` or `kill`."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is None:
+            raise ServerError("the node is not running")
+        self._process.send_signal(number)
 
 
 def find_java() -> str | None:

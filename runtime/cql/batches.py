@@ -16,6 +16,7 @@ from runtime.cql.writes import Applied, Conditional, Write, checked_timestamp, n
 
 R = TypeVar("R")
 
+_Part = Write | Conditional[Any]
 BatchKind = Literal["logged", "unlogged", "counter"]
 
 _log = logging.getLogger("sun.cql")
@@ -26,7 +27,7 @@ _warned: set[frozenset[str]] = set()
 class _Batch(Query[Any]):
     __slots__ = ("_kind", "_parts", "_timestamp")
 
-    def __init__(self, kind: BatchKind, parts: Sequence[Write | Conditional[Any]], timestamp: int | None) -> None:
+    def __init__(self, kind: BatchKind, parts: Sequence[_Part], timestamp: int | None) -> None:
         self._given = {}
         self._kind: BatchKind = kind
         self._parts = parts
@@ -119,14 +120,13 @@ def counter_batch(queries: Iterable[Query[None]]) -> Query[None]:
     return _Batch("counter", _writes(queries), None)
 
 
-def _writes(queries: Iterable[Query[Any]]) -> list[Write | Conditional[Any]]:
-    writes: list[Write | Conditional[Any]] = []
+def _writes(queries: Iterable[Query[Any]]) -> list[_Part]:
+    writes: list[_Part] = []
     for query in queries:
-        match query:
-            case Write() | Conditional():
-                writes.append(query)
-            case Many():
-                writes += _writes(cast("Many[Any]", query).parts())
-            case _:
-                raise TypeError(f"a batch holds writes of rows, not {type(query).__name__}")
+        if isinstance(query, Many):
+            writes += _writes(query.parts())
+        elif isinstance(query, (Write, Conditional)):
+            writes.append(cast("_Part", query))
+        else:
+            raise TypeError(f"a batch holds writes of rows, not {type(query).__name__}")
     return writes

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from runtime.cql.scalars import Convert, CqlType, read_uvint, uvint_bytes
+from runtime.cql.scalars import CqlType, read_uvint, uvint_bytes
 from runtime.cql.values import FrozenMap, UserType
 
 T = TypeVar("T")
@@ -112,13 +112,6 @@ class List(_OfItems[list[Any]], frozen=True):
     def order(self, value: Any) -> Any:
         return tuple(map(self.item.order, value))
 
-    @property
-    def from_driver(self) -> Convert | None:
-        made, convert = self._class, self.item.from_driver
-        if convert is None:
-            return made
-        return lambda value: made(map(convert, value))
-
     def hashable(self) -> CqlType[Any]:
         return List(self.item.hashable(), True, True)
 
@@ -169,13 +162,6 @@ class Set(_OfItems[set[Any]], frozen=True):
 
     def order(self, value: Any) -> Any:
         return tuple(sorted(map(self.item.order, value)))
-
-    @property
-    def from_driver(self) -> Convert | None:
-        made, convert = self._class, self.item.from_driver
-        if convert is None:
-            return made
-        return lambda value: made(map(convert, value))
 
     def hashable(self) -> CqlType[Any]:
         return Set(self.item, True, True)
@@ -244,11 +230,6 @@ class Map(CqlType[dict[Any, Any]], frozen=True):
     def order(self, value: Any) -> Any:
         return tuple(sorted((self.key.order(key), self.value.order(each)) for key, each in value.items()))
 
-    @property
-    def from_driver(self) -> Convert | None:
-        made, of_key, of_value = self._class, self.key.from_driver or _same, self.value.from_driver or _same
-        return lambda value: made((of_key(key), of_value(each)) for key, each in value.items())
-
     def hashable(self) -> CqlType[Any]:
         return Map(self.key, self.value.hashable(), True, True)
 
@@ -258,10 +239,6 @@ class Map(CqlType[dict[Any, Any]], frozen=True):
     @property
     def _class(self) -> Callable[[Iterable[tuple[Any, Any]]], Any]:
         return cast("Any", FrozenMap if self.is_hashable else dict)
-
-
-def _same(value: Any) -> Any:
-    return value
 
 
 class Vector(_OfItems[list[Any]], frozen=True):
@@ -315,13 +292,6 @@ class Vector(_OfItems[list[Any]], frozen=True):
     def order(self, value: Any) -> Any:
         return tuple(map(self.item.order, value))
 
-    @property
-    def from_driver(self) -> Convert | None:
-        made, convert = self._class, self.item.from_driver
-        if convert is None:
-            return made
-        return lambda value: made(map(convert, value))
-
     def hashable(self) -> CqlType[Any]:
         return Vector(self.item.hashable(), self.dimensions, True)
 
@@ -359,13 +329,6 @@ class _OfFields(CqlType[T], frozen=True):
 
     def _plain(self, parts: Iterable[Any]) -> Iterator[Any]:
         return (None if part is None else type.plain(part) for type, part in zip(self._types(), parts, strict=True))
-
-    def _converted(self, parts: Sequence[Any]) -> Iterator[Any]:
-        types = self._types()
-        for place, type in enumerate(types):
-            part = parts[place] if place < len(parts) else None
-            convert = type.from_driver
-            yield part if part is None or convert is None else convert(part)
 
 
 class Tuple(_OfFields[tuple[Any, ...]], frozen=True):
@@ -406,10 +369,6 @@ class Tuple(_OfFields[tuple[Any, ...]], frozen=True):
 
     def order(self, value: tuple[Any, ...]) -> Any:
         return self._order(value)
-
-    @property
-    def from_driver(self) -> Convert | None:
-        return lambda value: tuple(self._converted(value))
 
     def hashable(self) -> CqlType[Any]:
         return Tuple(tuple(item.hashable() for item in self.items))
@@ -471,10 +430,6 @@ class UserDefined(_OfFields[U], frozen=True):
 
     def order(self, value: U) -> Any:
         return self._order(msgspec.structs.astuple(value))
-
-    @property
-    def from_driver(self) -> Convert | None:
-        return lambda value: self.made(*self._converted(value))
 
     def hashable(self) -> CqlType[Any]:
         return self.as_frozen()

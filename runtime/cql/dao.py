@@ -13,7 +13,7 @@ from runtime.cql.queries import Chosen, Found, Get, Many, Pages, Point, Query, R
 from runtime.cql.statements import Operator, Outcome, Relation
 from runtime.cql.tables import Table
 from runtime.cql.tokens import TokenRange
-from runtime.cql.types import Tuple
+from runtime.cql.types import CqlType, List, Tuple, Vector
 from runtime.cql.writes import (
     Conditional,
     Delete,
@@ -135,8 +135,8 @@ class Key(Generic[R]):
     ) -> Slice[R]:
         """Rows of one partition between bounds, by value whatever the order: `after` and `before` leave theirs out.
 
-        A bound is a value of the next clustering column or a tuple of the next ones; always a tuple where the next is
-        of a tuple type and not the last. Raises ValueError for a tuple of another length and for two bounds of one
+        A bound is a value of the next clustering column or a tuple of the next ones; always a tuple where the next has
+        tuples for values and is not the last. Raises ValueError for a tuple of another length and for two bounds of one
         side.
         """
         where, params = self._bounded(values, after, before, at_least, at_most)
@@ -206,6 +206,10 @@ class Key(Generic[R]):
         return (*where, *bounds[0]), (*values, *bounds[1])
 
 
+def _reads_as_tuple(type: CqlType[Any]) -> bool:
+    return isinstance(type, Tuple) or (isinstance(type, (List, Vector)) and type.is_hashable)
+
+
 def is_tuple(value: Any) -> TypeGuard[tuple[Any, ...]]:
     return isinstance(value, tuple)
 
@@ -232,7 +236,7 @@ def bounded(
 def _cursor(table: str, columns: Sequence[AnyColumn[Any, Any]], bound: Any) -> tuple[Any, ...]:
     if not columns:
         raise TypeError(f"{table}: no clustering column is left to have bounds")
-    tuples = len(columns) > 1 and isinstance(columns[0].type, Tuple)
+    tuples = _reads_as_tuple(columns[0].type)
     if len(columns) == 1 or not (tuples or is_tuple(bound)):
         return (bound,)
     if not is_tuple(bound) or not 1 <= len(bound) <= len(columns):

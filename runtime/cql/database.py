@@ -64,7 +64,6 @@ class _Shared:
         """Call this after every request; see `runtime.cql.watch.Observer`."""
         self._watch.observe(observer)
 
-    @property
     def in_flight(self) -> int:
         """Requests under way on the engine; 0 for the embedded one."""
         return getattr(self.engine, "in_flight", 0)
@@ -80,8 +79,7 @@ class Database(_Shared):
     async def run(self, query: Query[T]) -> T:
         """Run a query; of one that reads rows, every page. Raises CqlError."""
         if isinstance(query, Many):
-            many = cast("Many[T]", query)
-            return many.combine(await self.run_all(many.parts()))
+            return query.combine(await self.run_all(query.parts()))
         reading = query.resolve()
         request = reading.request
         outcome = await self._execute(request, None)
@@ -226,8 +224,7 @@ class SyncDatabase(_Shared):
     def run(self, query: Query[T]) -> T:
         """Run a query; of one that reads rows, every page. Raises CqlError."""
         if isinstance(query, Many):
-            many = cast("Many[T]", query)
-            return many.combine(self.run_all(many.parts()))
+            return query.combine(self.run_all(query.parts()))
         reading = query.resolve()
         request = reading.request
         outcome = self._execute(request, None)

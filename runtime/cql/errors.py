@@ -46,6 +46,10 @@ class MissingTable(CqlError):
     """The cluster has no such keyspace, table or column: it was never created, or is older than the schema."""
 
 
+class ChangedTable(CqlError):
+    """The store has the table with another key, or a column or user-defined type as something else."""
+
+
 class UnreadableValue(CqlError):
     """A stored value can't be told in Python, as a date of the year 12000."""
 

@@ -22,7 +22,6 @@ from runtime.cql import values
 from runtime.cql.errors import UnreadableValue
 
 T = TypeVar("T")
-Convert = Callable[[Any], Any]
 
 MOST_BYTES = (1 << 31) - 1  # of any value: its length is an int of the protocol
 
@@ -88,11 +87,6 @@ class CqlType(msgspec.Struct, Generic[T], frozen=True):
     def order(self, value: T) -> Any:
         """What sorts values as Cassandra does: `sorted(values, key=type.order)`."""
         return value
-
-    @property
-    def from_driver(self) -> Convert | None:
-        """Makes a value of what cassandra-driver gives (not None); None where it is the same."""
-        return None
 
     def hashable(self) -> CqlType[Any]:
         """The type as an element of a set, the key of a map, or part of either, where Python needs a hash."""
@@ -446,10 +440,6 @@ class Inet(CqlType[Address], frozen=True):
     def order(self, value: Address) -> Any:
         return value.packed
 
-    @property
-    def from_driver(self) -> Convert | None:
-        return ipaddress.ip_address
-
 
 _DAY_ZERO = datetime.date(1970, 1, 1).toordinal()
 _UINT32 = struct.Struct(">I")
@@ -488,10 +478,6 @@ class Date(CqlType[datetime.date], frozen=True):
     def decode(self, data: bytes) -> datetime.date:
         return _date(_UINT32.unpack(data)[0] - (1 << 31))
 
-    @property
-    def from_driver(self) -> Convert | None:
-        return lambda value: _date(value.days_from_epoch)
-
 
 _DAY_NANOSECONDS = 86_400_000_000_000
 
@@ -521,10 +507,6 @@ class Time(CqlType[int], frozen=True):
 
     def decode(self, data: bytes) -> int:
         return _INT64.unpack(data)[0]
-
-    @property
-    def from_driver(self) -> Convert | None:
-        return lambda value: value.nanosecond_time
 
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -566,10 +548,6 @@ class Timestamp(CqlType[datetime.datetime], frozen=True):
         except OverflowError:
             text = f"a timestamp of {milliseconds} ms since 1970, which is beyond Python's years"
             raise UnreadableValue(text) from None
-
-    @property
-    def from_driver(self) -> Convert | None:
-        return lambda value: value.replace(tzinfo=datetime.UTC)
 
 
 def uvint_bytes(value: int) -> bytes:
@@ -622,7 +600,3 @@ class Duration(CqlType[values.Duration], frozen=True):
             part, at = read_uvint(data, at)
             parts.append(part >> 1 ^ -(part & 1))
         return values.Duration(*parts)
-
-    @property
-    def from_driver(self) -> Convert | None:
-        return lambda value: values.Duration(value.months, value.days, value.nanoseconds)

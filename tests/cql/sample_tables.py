@@ -17,7 +17,7 @@ from runtime.cql import types
 DDL = """
 CREATE KEYSPACE sun_msg WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1};
 
-CREATE TYPE sun_msg.place (name text, zip int, marks list<int>);
+CREATE TYPE sun_msg.place (name text, zip int, marks frozen<list<int>>);
 
 CREATE TABLE sun_msg.message (
   room_key text,

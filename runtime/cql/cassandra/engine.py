@@ -230,6 +230,9 @@ class CassandraEngine:
         statement.fetch_size = options.page_size or self._url.page_size
         if state is not None:
             state = _opened(state, prepared, statement.values)
+            if isinstance(prepared.shape, Select) and prepared.shape.limit:
+                # Cassandra takes no notice of a state where a page has room for all rows of the LIMIT.
+                statement.fetch_size = max(1, min(statement.fetch_size, request.params[-1] - 1))
         return _Message(statement, state, parts, what, False)
 
     def _batch(self, batch: Batch, parts: list[Prepared]) -> _Message:
@@ -358,6 +361,7 @@ def _stamped(part: Bound, micros: int) -> tuple[Statement, tuple[Any, ...]]:
 def _bound(prepared: Prepared, params: Sequence[Any]) -> Any:
     statement = driver.BoundStatement(prepared.statement)
     statement.values = encoded(prepared.encode, params)
+    statement.raw_values = None  # what its text shows: nobody's values
     return statement
 
 

@@ -16,14 +16,16 @@ _MISSING = re.compile(
     re.IGNORECASE,
 )
 _VALUE = re.compile(
-    r"too (big|large|long)|longer than maximum|exceeds|expected .* bytes?\b|(can't|may not) be empty|out of range"
-    r"|invalid (null|unset) value|must be greater|not a valid",
+    r"too (big|large|long)|maximum allowed|longer than maximum|exceeds|expected .* bytes?\b|(can't|may not) be empty"
+    r"|out of range|invalid (null|unset) value|must be greater|not a valid",
     re.IGNORECASE,
 )
 
 
 def reach(place: str, error: BaseException) -> CqlError:
     """Why a cluster could not be connected to."""
+    if isinstance(error, driver.UnresolvableContactPoints):
+        return Unavailable(f"{place}: no such host")
     first: BaseException = next(iter(_each(error).values()), error)
     if isinstance(first, driver.AuthenticationFailed | driver.BadCredentials):
         return Denied(f"{place}: {_told(first)}")

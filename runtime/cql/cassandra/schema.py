@@ -28,11 +28,12 @@ _READS = 10
 class ClusterSchema:
     """The schema of one cluster. Made by `schema_of`."""
 
-    def __init__(self, cluster: Any, session: Any, place: str, prefix: str) -> None:
-        self.prefix = prefix
+    def __init__(self, cluster: Any, session: Any, url: CassandraUrl) -> None:
+        self.prefix = url.prefix
         self._cluster = cluster
         self._session = session
-        self._place = place
+        self._place = url.place
+        self._seconds = url.timeout_ms / 1000
         self._node = min(session.hosts, key=lambda host: str(host.host_id), default=None)
 
     def rows(self, keyspaces: Collection[str] | None = None) -> Rows:
@@ -57,8 +58,8 @@ class ClusterSchema:
     def run(self, statement: str, keyspace: str | None) -> None:
         """Run a statement of DDL in a keyspace. Raises CqlError, of which a Timeout may have been done all the same."""
         if keyspace is not None and self._session.keyspace != keyspace:
-            self._execute(f"USE {quoted(keyspace)}")
-        self._execute(statement)
+            self._execute(f"USE {quoted(keyspace)}", _DDL_S)
+        self._execute(statement, max(self._seconds, _DDL_S))
 
     def agree(self) -> None:
         """Wait until all nodes that are up have the same schema. Raises Timeout."""
@@ -66,21 +67,21 @@ class ClusterSchema:
             raise Timeout(f"{self._place}: the nodes do not agree on the schema after {_DDL_S:g} s: look at their logs")
 
     def _version(self) -> Any:
-        return self._execute("SELECT schema_version FROM system.local WHERE key = 'local'")
+        return self._execute("SELECT schema_version FROM system.local WHERE key = 'local'", self._seconds)
 
     def _read(self, table: str, keyspaces: Collection[str] | None) -> Sequence[Mapping[str, Any]]:
         text = f"SELECT JSON * FROM system_schema.{table}"
         if keyspaces is not None:
             text += f" WHERE keyspace_name IN ({', '.join(map(literal, sorted(keyspaces)))})"
-        rows: list[dict[str, Any]] = [json.loads(row) for (row,) in self._execute(text)]
+        rows: list[dict[str, Any]] = [json.loads(row) for (row,) in self._execute(text, self._seconds)]
         return rows if keyspaces is not None else [row for row in rows if not is_own(row["keyspace_name"])]
 
-    def _execute(self, text: str) -> list[tuple[Any, ...]]:
+    def _execute(self, text: str, seconds: float) -> list[tuple[Any, ...]]:
         statement = driver.SimpleStatement(text, fetch_size=None, consistency_level=driver.ConsistencyLevel.ONE)
         try:
-            return list(self._session.execute(statement, timeout=_DDL_S, host=self._node))
+            return list(self._session.execute(statement, timeout=seconds, host=self._node))
         except Exception as error:
-            raise failure(error, self._place, writes=True) from error
+            raise failure(error, self._place, writes=not text.startswith("SELECT")) from error
 
 
 def is_own(keyspace: str) -> bool:
@@ -96,6 +97,6 @@ def schema_of(cluster: Any, url: CassandraUrl) -> Generator[ClusterSchema]:
     except Exception as error:
         raise failure(error, url.place, writes=False) from error
     try:
-        yield ClusterSchema(cluster, session, url.place, url.prefix)
+        yield ClusterSchema(cluster, session, url)
     finally:
         session.shutdown()
