@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from generators.pipeline import Source
     from generators.writer import Difference, Written
     from runtime.bundle import Parts
     from runtime.config import Settings
+    from runtime.cql.create import Schema
+    from runtime.cql.keyspaces import Keyspace
 
 __version__ = "0.1.0"
 
@@ -301,7 +303,16 @@ def cql() -> None:
     """The CQL keyspaces."""
 
 
-_EMBEDDED = "the embedded store makes its tables when they are first used"
+@contextlib.contextmanager
+def _cluster(settings: Settings) -> Iterator[Schema]:
+    """What is asked of the configured cluster; the embedded store ends the command, for it has nothing to ask."""
+    from runtime.cql.create import opened
+
+    with _one_line_errors(), opened(settings.wide_url, connect_timeout_ms=settings.connect_timeout_ms) as schema:
+        if schema is None:
+            click.echo("the embedded store makes its tables when they are first used")
+            sys.exit(0)
+        yield schema
 
 
 @cql.command("create")
@@ -310,61 +321,55 @@ _EMBEDDED = "the embedded store makes its tables when they are first used"
 def cql_create(project: Path, dry_run: bool) -> None:
     """Create what the cluster lacks: keyspaces, types, tables, columns, indexes, views. Changes nothing that exists."""
     from runtime.cql import create
-    from runtime.cql.changes import Change, done
     from runtime.project import keyspaces
 
     settings = _settings(project)
-    with (
-        _one_line_errors(),
-        create.opened(settings.wide_url, connect_timeout_ms=settings.connect_timeout_ms) as schema,
-    ):
+    with _cluster(settings) as schema:
         wanted = keyspaces(project)
-        if schema is None:
-            click.echo(_EMBEDDED)
-            return
-        made: list[Change] = []
-
-        def tell(change: Change) -> None:
-            made.append(change)
-            click.echo(done(change))
-
         try:
             if dry_run:
                 todo = create.accepted(schema, wanted, settings.cql_replication)
                 click.echo(create.script(todo, schema.prefix) or f"-- {_CREATED}")
                 notes = todo.notes
             else:
-                notes = create.create(schema, wanted, settings.cql_replication, made=tell)
+                notes = _create(schema, wanted, settings)
         except create.Refused as error:
             for line in error.lines:
                 click.echo(line, err=True)
             raise Refused("nothing was created: what stands above can't be changed on a cluster") from error
     for note in notes:
         click.echo(f"note: {note}", err=dry_run)
-    if not dry_run:
-        click.echo(f"{len(made)} change{'' if len(made) == 1 else 's'} made" if made else _CREATED)
 
 
 _CREATED = "every keyspace has what the schema says already"
+
+
+def _create(schema: Schema, wanted: Sequence[Keyspace], settings: Settings) -> list[str]:
+    from runtime.cql.changes import Change, done
+    from runtime.cql.create import create
+
+    made = 0
+
+    def tell(change: Change) -> None:
+        nonlocal made
+        made += 1
+        click.echo(done(change))
+
+    notes = create(schema, wanted, settings.cql_replication, made=tell)
+    click.echo(f"{made} change{'' if made == 1 else 's'} made" if made else _CREATED)
+    return notes
 
 
 @cql.command("diff")
 @click.pass_obj
 def cql_diff(project: Path) -> None:
     """Say how the cluster differs from the schema; exit with 1 if it does. Changes nothing there."""
-    from runtime.cql import create
+    from runtime.cql.create import planned
     from runtime.project import keyspaces
 
     settings = _settings(project)
-    with (
-        _one_line_errors(),
-        create.opened(settings.wide_url, connect_timeout_ms=settings.connect_timeout_ms) as schema,
-    ):
-        wanted = keyspaces(project)
-        if schema is None:
-            click.echo(_EMBEDDED)
-            return
-        lines = create.planned(schema, wanted, settings.cql_replication).lines
+    with _cluster(settings) as schema:
+        lines = planned(schema, keyspaces(project), settings.cql_replication).lines
     for line in lines:
         click.echo(line)
     if not lines:
@@ -387,18 +392,14 @@ def introspect(url: str, names: tuple[str, ...], out: Path | None, timeout_ms: i
     from generators.diagnostics import Diagnostics
 
     if not url.startswith("cassandra://"):
-        raise Refused("introspect reads what is at cassandra://…: other engines have no schema that it knows")
+        raise Refused("introspect reads cassandra://…: of other engines it knows no schema")
     with _one_line_errors():
         prefix, rows = _read_cluster(url, names, timeout_ms)
-    found = sorted(row["keyspace_name"] for row in rows["keyspaces"] if row["keyspace_name"].startswith(prefix))
-    missing = sorted(set(names) - {name.removeprefix(prefix) for name in found})
-    if missing or not found:
-        raise Refused(
-            f"the cluster has no keyspace {', '.join(missing)}" if missing else "the cluster has no keyspaces"
-        )
-    files = {
-        name.removeprefix(prefix): cql_introspect.keyspace_file(name, rows, name.removeprefix(prefix)) for name in found
-    }
+    files = cql_introspect.keyspace_files(rows, prefix)
+    if missing := sorted(set(names) - files.keys()):
+        raise Refused(f"the cluster has no keyspace {', '.join(missing)}")
+    if not files:
+        raise Refused("the cluster has no keyspaces")
     diagnostics = Diagnostics()
     for name, text in files.items():
         cql_introspect.check(text, name, str((out or Path()) / f"{name}.cql"), diagnostics)

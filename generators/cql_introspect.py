@@ -46,9 +46,11 @@ _THRESHOLDS = {"max_threshold": "32", "min_threshold": "4"}
 _OWN_CLASSES = re.compile(r"org\.apache\.cassandra\.(?:db\.compaction|io\.compress|locator)\.")
 
 
-def keyspace_file(name: str, rows: Rows, shown: str) -> str:
-    """The text of the file of keyspace `shown`, which the cluster calls `name`."""
-    return "\n".join(_Writer(name, rows, shown).parts())
+def keyspace_files(rows: Rows, prefix: str = "") -> dict[str, str]:
+    """The text of the file of each keyspace whose name begins with the prefix, by its name without that."""
+    names = sorted(row["keyspace_name"] for row in rows["keyspaces"])
+    shown = {name: name.removeprefix(prefix) for name in names if name.startswith(prefix) and name != prefix}
+    return {short: "\n".join(_Writer(name, rows, short).parts()) for name, short in shown.items()}
 
 
 def check(text: str, name: str, file: str, diagnostics: Diagnostics) -> None:

@@ -148,10 +148,10 @@ def script(todo: Plan, prefix: str) -> str:
 
 def refusal(todo: Plan) -> str | None:
     """Why a cluster can't be used, in one line; None where it can."""
-    if todo.refusals:
-        return f"the cluster is not what the schema says: {_some(todo.refusals, '; ')}; `sun cql diff` tells all"
     if todo.changes:
         return f"the cluster lacks {_some([change.what for change in todo.changes], ', ')}: run `sun cql create`"
+    if todo.refusals:
+        return f"the cluster is not what the schema says: {_some(todo.refusals, '; ')}; `sun cql diff` tells all"
     return None
 
 

@@ -222,9 +222,11 @@ class _Planner:
         text = f"the cluster's key is {_key_text(*others)}, the schema's {_key_text(*own)}: "
         columns = {column.name: column for column in wanted.columns}
         pairs = list(zip((*others[0], *others[1]), (*own[0], *own[1]), strict=False))
+        renamed = [(old, new) for old, new in pairs if old != new]
         alike = all(same_type(there.columns[old].type, columns[new].type) for old, new in pairs)
+        alike = alike and not any(new in there.columns for _, new in renamed)
         if isinstance(wanted, Table) and alike and [len(part) for part in own] == [len(part) for part in others]:
-            renames = " AND ".join(f"{quoted(old)} TO {quoted(new)}" for old, new in pairs if old != new)
+            renames = " AND ".join(f"{quoted(old)} TO {quoted(new)}" for old, new in renamed)
             text += f"if they are the same, ALTER TABLE {self._at(wanted.name)} RENAME {renames}; if not, {_COPY}"
         else:
             text += f"a key can't be changed; {self._anew(wanted)}"

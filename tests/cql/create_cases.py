@@ -172,6 +172,17 @@ REFUSALS = (
         ),
     ),
     Case(
+        "a key the other way round",
+        POST,
+        POST.replace("KEY (user_id, post_id)", "KEY (post_id, user_id)").replace("post_id DESC", "user_id DESC"),
+        refused=(
+            (
+                "shop.post: the cluster's key is ((user_id), post_id), the schema's ((post_id), user_id):"
+                f" a key can't be changed; {COPY}"
+            ),
+        ),
+    ),
+    Case(
         "the type of a key column",
         POST,
         POST.replace("user_id BIGINT", "user_id INT"),

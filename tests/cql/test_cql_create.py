@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -14,7 +13,7 @@ from runtime.cql.create import Refused, Schema, Stopped, create, opened, planned
 from runtime.cql.errors import CqlError
 from runtime.cql.keyspaces import Keyspace
 from runtime.cql.plan import plan
-from tests.conftest import require_server
+from tests.cql.clusters import own_keyspaces
 from tests.cql.create_cases import ADDITIONS, COUNT, NOTES, PLACE, POST, REFUSALS, Case
 from tests.cql.declared import cluster, keyspace
 
@@ -25,14 +24,8 @@ _numbers = count()
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """A URL whose keyspaces are this module's own; they are dropped at its end."""
-    found = f"cassandra://{require_server('cassandra')}/?prefix=t{secrets.token_hex(3)}_&timeout_ms=60000"
-    yield found
-    with opened(found) as schema:
-        assert schema is not None
-        for row in schema.rows()["keyspaces"]:
-            if row["keyspace_name"].startswith(schema.prefix):
-                schema.run(f'DROP KEYSPACE "{row["keyspace_name"]}"', None)
+    with own_keyspaces() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
