@@ -198,7 +198,7 @@ def _check_sai(draft: IndexDraft, column: ir.CqlColumn, target: Target) -> None:
     if vector is not None and vector.item != ir.Float(32):
         raise Refused(start, "bad-index", f"`{name}` is no vector of float, the only one of which 'sai' makes an index")
     is_key = column.kind in ("partition", "clustering")
-    is_text = not is_key and all(isinstance(each, ir.Text | ir.Ascii) for each in held)
+    is_text = not is_key and len(held) == 1 and isinstance(held[0], ir.Text | ir.Ascii)
     for option, value in draft.options:
         if option in _TEXT_OPTIONS and not is_text:
             text = f"`{option}` is for an index of text outside the primary key, and `{name}` is none"

@@ -15,7 +15,7 @@ from generators.cql_options import read_keyspace_options, read_table_options
 from generators.cql_reader import MAX_KEYSPACE_NAME, CqlReader, split
 from generators.cql_scanner import Comment, Statement, attached, scan
 from generators.cql_tables import ColumnDraft, TableDraft, make_table
-from generators.cql_types import MAX_DEPTH, TypeReader, TypeUse, is_type_name, user_defined
+from generators.cql_types import MAX_DEPTH, TypeReader, TypeUse, is_plain_type_name, is_type_name, user_defined
 from generators.cql_views import ViewDraft, make_view, read_key, read_view
 from generators.diagnostics import Diagnostics, Position
 from generators.sql_directives import ColumnRules, column_rules, misplaced
@@ -164,7 +164,7 @@ class _KeyspaceReader:
         known = reader.sees("ALTER|CREATE|DROP")
         length = 4 if reader.sees("CREATE", "OR", "REPLACE") else 2 if known else 1
         opening = " ".join(token.shown.upper() for token in reader.tokens[:length])
-        text = f"{opening} is not read: a schema declares keyspaces, types, tables, indexes and views with CREATE"
+        text = f"{opening} is not read: a file declares keyspaces, types, tables, indexes and views"
         return Refused(first.start, "unsupported", text)
 
     def _claim(self, name: Token) -> None:
@@ -289,7 +289,10 @@ class _KeyspaceReader:
         reader.accept("IF", "NOT", "EXISTS")
         name = self._qualified(reader, "a type", lambda: reader.name("a type"))
         self.broken.add(name.value)
-        if name.kind == "word" and not is_type_name(name.value):
+        if not is_type_name(name.value):
+            text = f"`{name.shown}` is a type of CQL, so no other can have that name"
+            raise Refused(name.start, "bad-name", text)
+        if name.kind == "word" and not is_plain_type_name(name.value):
             text = f'`{name.shown}` is a word that can\'t name a type without quotes: write "{name.value}"'
             raise Refused(name.start, "bad-name", text)
         draft = _TypeDraft(name)
@@ -385,14 +388,15 @@ class _KeyspaceReader:
             comment=self.comment,
         )
 
-    def _check_uses(self, uses: Sequence[TypeUse]) -> None:
-        for use in uses:
-            refused = use.fault(self.types)
-            if refused is not None and use.name.value not in self.broken:
-                self.refuse(refused)
+    def _are_sound(self, uses: Sequence[TypeUse]) -> bool:
+        """Whether the file declares these types, and they may stand where they do. What is wrong is refused."""
+        faults = [fault for use in uses if (fault := use.fault(self.types, self.broken)) is not None]
+        for fault in faults:
+            self.refuse(fault)
+        return not faults
 
     def _types(self) -> dict[str, ir.UserType]:
-        """The types, each after those that it is made of. A field that closes a circle is refused and left out."""
+        """The types, each after those that it is made of; a field that is refused is left out."""
         made: dict[str, ir.UserType] = {}
         depths: dict[str, int] = {}
 
@@ -401,7 +405,8 @@ class _KeyspaceReader:
             depths[name] = 1
             fields: list[ir.UserField] = []
             for each in draft.fields:
-                self._check_uses(each.uses)
+                if not self._are_sound(each.uses):
+                    continue
                 try:
                     for inner in user_defined(each.type):
                         if inner in self.types:
@@ -433,7 +438,8 @@ class _KeyspaceReader:
         tables: dict[str, ir.CqlTable] = {}
         for draft in self.tables.values():
             for column in draft.columns:
-                self._check_uses(column.uses)
+                if not self._are_sound(column.uses):
+                    draft.broken.add(column.name.value)
             table = make_table(draft, types, self.source, self.refuse)
             if table is not None:
                 tables[table.name] = table

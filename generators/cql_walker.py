@@ -6,14 +6,14 @@ have of each keyspace.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from generators import cql_ddl, ir
 from generators.artifacts import Artifact, Target
 from generators.cql_constants import python_constant
 from generators.cql_dao import TableView, TableViews, finder_name
 from generators.diagnostics import Diagnostics, Position
-from generators.python_names import cql_column, keyspace_package, table_class, user_field
+from generators.python_names import cql_column, keyspace_package, user_field
 from generators.sql_walker import declared_enums
 from generators.templates import render
 
@@ -84,24 +84,30 @@ class _Checker:
         self.modules: dict[str, str] = {}
 
     def check(self) -> None:
+        in_types: dict[str, str] = {}
         for made in self.keyspace.types:
             view = self.views.user_type(made)
-            self._take(self.taken, f"type {made.name}", [view.made, view.fields_dict], made.position)
+            what = f"type {made.name}"
+            if self._take(self.taken, what, [view.made], made.position):
+                self._take(in_types, what, view.classes, made.position)
             self._check_fields(made)
         for table in self.keyspace.tables:
-            self._check_names(f"table {table.name}", self.views.table(table), table.position)
-            self._check_columns(table)
+            self._check_table(f"table {table.name}", self.views.table(table))
             self._check_finders(table)
         for view in self.keyspace.views:
             if self._check_filters(view):
-                self._check_names(f"view {view.name}", self.views.view(view), view.position)
-            self._check_columns(view)
+                self._check_table(f"view {view.name}", self.views.view(view))
 
-    def _check_names(self, what: str, view: TableView, position: Position) -> None:
-        if self._take(self.modules, what, [view.module], position):
-            self._take(self.taken, what, [*view.names, *(each.name for each in view.dicts)], position)
+    def _check_table(self, what: str, view: TableView) -> None:
+        position = view.table.position
+        if self._take(self.modules, what, [view.module], position) and self._take(
+            self.taken, what, view.names, position
+        ):
+            imported = dict.fromkeys(view.imported, "what its module imports")
+            self._take(imported, what, view.made, position)
+        self._check_columns(view)
 
-    def _take(self, taken: dict[str, str], what: str, names: list[str], position: Position) -> bool:
+    def _take(self, taken: dict[str, str], what: str, names: Sequence[str], position: Position) -> bool:
         """Give names to `what`, unless something else has one of them."""
         for name in names:
             other = taken.setdefault(name, what)
@@ -124,13 +130,14 @@ class _Checker:
                 text = f"fields {other} and {field.name} of type {made.name} both become the Python name {name}"
                 self.diagnostics.error(field.position, "name-clash", f"{text}: rename one")
 
-    def _check_columns(self, table: ir.CqlTable | ir.CqlView) -> None:
+    def _check_columns(self, view: TableView) -> None:
+        table = view.table
         fields: dict[str, str] = {}
-        classes = {table_class(table.name), *self.views.classes.values()}
+        classes = {*view.made, *view.imported}
         for column in table.columns:
             name = cql_column(column.name)
             if name in classes:
-                text = f"column {column.name} of {table.name} and a class of Python both become {name}: rename one"
+                text = f"column {column.name} of {table.name} and a class in its module both become {name}: rename one"
                 self.diagnostics.error(column.position, "name-clash", text)
             other = fields.setdefault(name, column.name)
             if other != column.name:

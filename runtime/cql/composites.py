@@ -341,7 +341,7 @@ class Tuple(_OfFields[tuple[Any, ...]], frozen=True):
 
     @property
     def text(self) -> str:
-        return f"tuple<{', '.join(item.text for item in self.items)}>"
+        return f"frozen<tuple<{', '.join(item.text for item in self.items)}>>"
 
     @property
     def has_duration(self) -> bool:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 TABLES: dict[str, tuple[str, ...]] = {
-    "odd.Group": (
+    "Odd.Group": (
         "self",
         "class",
         "3p%",
@@ -30,25 +30,27 @@ TABLES: dict[str, tuple[str, ...]] = {
         "value",
         "values",
         "cls",
+        "classmethod",
+        "property",
     ),
-    "odd.schema": (
+    "Odd.schema": (
         "id",
         "type",
     ),
-    "odd.types": (
+    "Odd.types": (
         "id",
         'id""',
     ),
-    "odd.cql": ("id",),
-    "odd.2024_log": (
+    "Odd.cql": ("id",),
+    "Odd.2024_log": (
         "id",
         "note",
     ),
-    "odd.query": ("table",),
+    "Odd.query": ("table",),
 }
 """The columns of each table, which is named `keyspace.table`."""
 
 KEYSPACES: dict[str, str] = {
-    "odd": "odd",
+    "Odd": "odd",
 }
 """The package of each keyspace, whose KEYSPACE says what a cluster must have of it."""

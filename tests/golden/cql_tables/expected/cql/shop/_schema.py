@@ -146,7 +146,7 @@ KEYSPACE = keyspaces.Keyspace(
                 "CREATE MATERIALIZED VIEW IF NOT EXISTS cart_by_colour AS\n"
                 '  SELECT colour, cart_id, item_id, "count"\n'
                 "  FROM cart\n"
-                "  WHERE colour IS NOT NULL AND cart_id IS NOT NULL AND item_id IS NOT NULL AND colour > 0\n"
+                "  WHERE colour IS NOT NULL AND cart_id IS NOT NULL AND item_id IS NOT NULL AND item_id > 0\n"
                 "  PRIMARY KEY (colour, cart_id, item_id) WITH CLUSTERING ORDER BY (cart_id DESC, item_id ASC)"
             ),
             where="colour IS NOT NULL AND cart_id IS NOT NULL AND item_id IS NOT NULL AND colour > 0",

@@ -37,7 +37,7 @@ class CartByColourDao(cql.Dao[CartByColour]):
         view=cql.View(
             CartDao.table,
             not_null=("colour", "cart_id", "item_id"),
-            filters=(("colour", ">", 0),),
+            filters=(("item_id", ">", 0),),
         ),
     )
 

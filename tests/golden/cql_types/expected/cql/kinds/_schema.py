@@ -51,50 +51,50 @@ KEYSPACE = keyspaces.Keyspace(
             "natives",
             columns=(
                 keyspaces.Column("id", "uuid", "partition"),
-                keyspaces.Column("a", "ascii", "regular"),
-                keyspaces.Column("b", "bigint", "regular"),
-                keyspaces.Column("c", "blob", "regular"),
-                keyspaces.Column("d", "boolean", "regular"),
-                keyspaces.Column("e", "date", "regular"),
-                keyspaces.Column("f", "decimal", "regular"),
-                keyspaces.Column("g", "double", "regular"),
-                keyspaces.Column("h", "duration", "regular"),
-                keyspaces.Column("i", "float", "regular"),
-                keyspaces.Column("j", "inet", "regular"),
-                keyspaces.Column("k", "int", "regular"),
-                keyspaces.Column("l", "smallint", "regular"),
-                keyspaces.Column("m", "text", "regular"),
-                keyspaces.Column("n", "time", "regular"),
-                keyspaces.Column("o", "timestamp", "regular"),
-                keyspaces.Column("p", "timeuuid", "regular"),
-                keyspaces.Column("q", "tinyint", "regular"),
-                keyspaces.Column("r", "text", "regular"),
-                keyspaces.Column("s", "varint", "regular"),
+                keyspaces.Column("a_ascii", "ascii", "regular"),
+                keyspaces.Column("a_bigint", "bigint", "regular"),
+                keyspaces.Column("a_blob", "blob", "regular"),
+                keyspaces.Column("a_boolean", "boolean", "regular"),
+                keyspaces.Column("a_date", "date", "regular"),
+                keyspaces.Column("a_decimal", "decimal", "regular"),
+                keyspaces.Column("a_double", "double", "regular"),
+                keyspaces.Column("a_duration", "duration", "regular"),
+                keyspaces.Column("a_float", "float", "regular"),
+                keyspaces.Column("a_inet", "inet", "regular"),
+                keyspaces.Column("a_int", "int", "regular"),
+                keyspaces.Column("a_smallint", "smallint", "regular"),
+                keyspaces.Column("a_text", "text", "regular"),
+                keyspaces.Column("a_time", "time", "regular"),
+                keyspaces.Column("a_timestamp", "timestamp", "regular"),
+                keyspaces.Column("a_timeuuid", "timeuuid", "regular"),
+                keyspaces.Column("a_tinyint", "tinyint", "regular"),
+                keyspaces.Column("a_varchar", "text", "regular"),
+                keyspaces.Column("a_varint", "varint", "regular"),
             ),
             partition_key=("id",),
             clustering=(),
             cql=(
                 "CREATE TABLE IF NOT EXISTS natives (\n"
                 "  id uuid,\n"
-                "  a ascii,\n"
-                "  b bigint,\n"
-                "  c blob,\n"
-                "  d boolean,\n"
-                "  e date,\n"
-                "  f decimal,\n"
-                "  g double,\n"
-                "  h duration,\n"
-                "  i float,\n"
-                "  j inet,\n"
-                "  k int,\n"
-                "  l smallint,\n"
-                "  m text,\n"
-                "  n time,\n"
-                "  o timestamp,\n"
-                "  p timeuuid,\n"
-                "  q tinyint,\n"
-                "  r text,\n"
-                "  s varint,\n"
+                "  a_ascii ascii,\n"
+                "  a_bigint bigint,\n"
+                "  a_blob blob,\n"
+                "  a_boolean boolean,\n"
+                "  a_date date,\n"
+                "  a_decimal decimal,\n"
+                "  a_double double,\n"
+                "  a_duration duration,\n"
+                "  a_float float,\n"
+                "  a_inet inet,\n"
+                "  a_int int,\n"
+                "  a_smallint smallint,\n"
+                "  a_text text,\n"
+                "  a_time time,\n"
+                "  a_timestamp timestamp,\n"
+                "  a_timeuuid timeuuid,\n"
+                "  a_tinyint tinyint,\n"
+                "  a_varchar text,\n"
+                "  a_varint varint,\n"
                 "  PRIMARY KEY (id)\n"
                 ")"
             ),

@@ -17,25 +17,25 @@ class Natives(cql.Row, frozen=True, gc=False):
     """A row of `kinds.natives`."""
 
     id: uuid.UUID
-    a: str | None = None
-    b: int | None = None
-    c: bytes | None = None
-    d: bool | None = None
-    e: datetime.date | None = None
-    f: decimal.Decimal | None = None
-    g: float | None = None
-    h: cql.Duration | None = None
-    i: float | None = None
-    j: ipaddress.IPv4Address | ipaddress.IPv6Address | None = None
-    k: int | None = None
-    l: int | None = None
-    m: str | None = None
-    n: int | None = None
-    o: datetime.datetime | None = None
-    p: uuid.UUID | None = None
-    q: int | None = None
-    r: str | None = None
-    s: int | None = None
+    a_ascii: str | None = None
+    a_bigint: int | None = None
+    a_blob: bytes | None = None
+    a_boolean: bool | None = None
+    a_date: datetime.date | None = None
+    a_decimal: decimal.Decimal | None = None
+    a_double: float | None = None
+    a_duration: cql.Duration | None = None
+    a_float: float | None = None
+    a_inet: ipaddress.IPv4Address | ipaddress.IPv6Address | None = None
+    a_int: int | None = None
+    a_smallint: int | None = None
+    a_text: str | None = None
+    a_time: int | None = None
+    a_timestamp: datetime.datetime | None = None
+    a_timeuuid: uuid.UUID | None = None
+    a_tinyint: int | None = None
+    a_varchar: str | None = None
+    a_varint: int | None = None
 
 
 if t.TYPE_CHECKING:
@@ -43,25 +43,25 @@ if t.TYPE_CHECKING:
     class NativesValues(t.TypedDict, total=False):
         """What `NativesUpdate.set` takes."""
 
-        a: str
-        b: int
-        c: bytes
-        d: bool
-        e: datetime.date
-        f: decimal.Decimal
-        g: float
-        h: cql.Duration
-        i: float
-        j: ipaddress.IPv4Address | ipaddress.IPv6Address
-        k: int
-        l: int
-        m: str
-        n: int
-        o: datetime.datetime
-        p: uuid.UUID
-        q: int
-        r: str
-        s: int
+        a_ascii: str
+        a_bigint: int
+        a_blob: bytes
+        a_boolean: bool
+        a_date: datetime.date
+        a_decimal: decimal.Decimal
+        a_double: float
+        a_duration: cql.Duration
+        a_float: float
+        a_inet: ipaddress.IPv4Address | ipaddress.IPv6Address
+        a_int: int
+        a_smallint: int
+        a_text: str
+        a_time: int
+        a_timestamp: datetime.datetime
+        a_timeuuid: uuid.UUID
+        a_tinyint: int
+        a_varchar: str
+        a_varint: int
 
 
 class NativesUpdate(cql.Update[Natives]):
@@ -78,31 +78,52 @@ class NativesDao(cql.WritableDao[Natives]):
     """Access to `kinds.natives`. Each method returns a value that a Database runs."""
 
     id: cql.KeyColumn[Natives, uuid.UUID] = cql.KeyColumn("id", types.Uuid(), "partition")
-    a: cql.Column[Natives, str] = cql.Column("a", types.Ascii())
-    b: cql.Column[Natives, int] = cql.Column("b", types.BigInt())
-    c: cql.Column[Natives, bytes] = cql.Column("c", types.Blob())
-    d: cql.Column[Natives, bool] = cql.Column("d", types.Boolean())
-    e: cql.Column[Natives, datetime.date] = cql.Column("e", types.Date())
-    f: cql.Column[Natives, decimal.Decimal] = cql.Column("f", types.Decimal())
-    g: cql.Column[Natives, float] = cql.Column("g", types.Double())
-    h: cql.Column[Natives, cql.Duration] = cql.Column("h", types.Duration())
-    i: cql.Column[Natives, float] = cql.Column("i", types.Float())
-    j: cql.Column[Natives, ipaddress.IPv4Address | ipaddress.IPv6Address] = cql.Column("j", types.Inet())
-    k: cql.Column[Natives, int] = cql.Column("k", types.Int())
-    l: cql.Column[Natives, int] = cql.Column("l", types.SmallInt())
-    m: cql.Column[Natives, str] = cql.Column("m", types.Text())
-    n: cql.Column[Natives, int] = cql.Column("n", types.Time())
-    o: cql.Column[Natives, datetime.datetime] = cql.Column("o", types.Timestamp())
-    p: cql.Column[Natives, uuid.UUID] = cql.Column("p", types.TimeUuid())
-    q: cql.Column[Natives, int] = cql.Column("q", types.TinyInt())
-    r: cql.Column[Natives, str] = cql.Column("r", types.Text())
-    s: cql.Column[Natives, int] = cql.Column("s", types.Varint())
+    a_ascii: cql.Column[Natives, str] = cql.Column("a_ascii", types.Ascii())
+    a_bigint: cql.Column[Natives, int] = cql.Column("a_bigint", types.BigInt())
+    a_blob: cql.Column[Natives, bytes] = cql.Column("a_blob", types.Blob())
+    a_boolean: cql.Column[Natives, bool] = cql.Column("a_boolean", types.Boolean())
+    a_date: cql.Column[Natives, datetime.date] = cql.Column("a_date", types.Date())
+    a_decimal: cql.Column[Natives, decimal.Decimal] = cql.Column("a_decimal", types.Decimal())
+    a_double: cql.Column[Natives, float] = cql.Column("a_double", types.Double())
+    a_duration: cql.Column[Natives, cql.Duration] = cql.Column("a_duration", types.Duration())
+    a_float: cql.Column[Natives, float] = cql.Column("a_float", types.Float())
+    a_inet: cql.Column[Natives, ipaddress.IPv4Address | ipaddress.IPv6Address] = cql.Column("a_inet", types.Inet())
+    a_int: cql.Column[Natives, int] = cql.Column("a_int", types.Int())
+    a_smallint: cql.Column[Natives, int] = cql.Column("a_smallint", types.SmallInt())
+    a_text: cql.Column[Natives, str] = cql.Column("a_text", types.Text())
+    a_time: cql.Column[Natives, int] = cql.Column("a_time", types.Time())
+    a_timestamp: cql.Column[Natives, datetime.datetime] = cql.Column("a_timestamp", types.Timestamp())
+    a_timeuuid: cql.Column[Natives, uuid.UUID] = cql.Column("a_timeuuid", types.TimeUuid())
+    a_tinyint: cql.Column[Natives, int] = cql.Column("a_tinyint", types.TinyInt())
+    a_varchar: cql.Column[Natives, str] = cql.Column("a_varchar", types.Text())
+    a_varint: cql.Column[Natives, int] = cql.Column("a_varint", types.Varint())
 
     table = cql.Table(
         "kinds",
         "natives",
         Natives,
-        [id, a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s],
+        [
+            id,
+            a_ascii,
+            a_bigint,
+            a_blob,
+            a_boolean,
+            a_date,
+            a_decimal,
+            a_double,
+            a_duration,
+            a_float,
+            a_inet,
+            a_int,
+            a_smallint,
+            a_text,
+            a_time,
+            a_timestamp,
+            a_timeuuid,
+            a_tinyint,
+            a_varchar,
+            a_varint,
+        ],
         partition_key=[id],
     )
 
