@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from runtime.cql.embedded.keys import behind
 from runtime.cql.embedded.layout import Layout
+from runtime.cql.errors import InvalidValue
 from runtime.cql.statements import Relation
 
 Range = tuple[bytes, bytes | None]
@@ -89,19 +91,32 @@ class Where:
 
     def key(self, params: Params) -> bytes:
         """The one row's key of a WHERE that names it by `=` only."""
-        layout = self._layout
-        key = layout.partition([params[place] for place, _ in self._partition or ()])
-        if not self._chosen:
-            return key
-        return key + b"".join(code(params[place]) for code, (place, _) in zip(layout.codes, self._chosen, strict=False))
+        return self.key_of()(params)
+
+    def key_of(self) -> Callable[[Params], bytes]:
+        """What makes the key of a WHERE that names one row by `=` only."""
+        partition, codes = self._layout.partition, self._layout.codes
+        values = self.values_of_partition()
+        chosen = [place for place, _ in self._chosen]
+        if not chosen:
+            return lambda params: partition(values(params))
+        if len(chosen) == 1:
+            (place,), (code,) = chosen, codes[:1]
+            return lambda params: partition(values(params)) + code(params[place])
+        pairs = list(zip(codes, chosen, strict=False))
+        return lambda params: partition(values(params)) + b"".join([code(params[place]) for code, place in pairs])
+
+    def values_of_partition(self) -> Callable[[Params], Sequence[Any]]:
+        """What picks the values of the partition key's columns, which are named by `=` only."""
+        places = [place for place, _ in self._partition or ()]
+        first = places[0]
+        if places == list(range(first, first + len(places))):
+            return itemgetter(slice(first, first + len(places)))
+        return lambda params: [params[place] for place in places]
 
     @property
     def names_one_row(self) -> bool:
         return self._is_single and self.names_rows
-
-    def partition_values_of_one(self, params: Params) -> list[Any]:
-        """The values of the partition key's columns, which are named by `=` only."""
-        return [params[place] for place, _ in self._partition or ()]
 
     def partition_values(self, params: Params) -> list[tuple[Any, ...]]:
         """The partitions as the values of their columns, in order of these."""
@@ -232,6 +247,8 @@ def meeting(type: Any, operator: str, params: Params, *, null: bool) -> Callable
         return lambda value: (None if value is None else order(value)) in wanted if null or value is not None else False
     given = params[0]
     if null and type.is_multi_cell and given is not None and _is_empty(given):
+        if operator not in ("=", "!="):
+            raise InvalidValue(f"an empty {type.text} is not compared by {operator}")
         given = None
     if given is None:
         return (lambda value: value is None) if operator == "=" else (lambda value: value is not None)
