@@ -149,7 +149,7 @@ KEYSPACE = keyspaces.Keyspace(
                 "  WHERE colour IS NOT NULL AND cart_id IS NOT NULL AND item_id IS NOT NULL AND item_id > 0\n"
                 "  PRIMARY KEY (colour, cart_id, item_id) WITH CLUSTERING ORDER BY (cart_id DESC, item_id ASC)"
             ),
-            where="colour IS NOT NULL AND cart_id IS NOT NULL AND item_id IS NOT NULL AND colour > 0",
+            where="colour IS NOT NULL AND cart_id IS NOT NULL AND item_id IS NOT NULL AND item_id > 0",
         ),
     ),
 )
