@@ -110,8 +110,8 @@ def create(
                 schema.run(change.cql, _place(change, schema))
             except CqlError as error:
                 if _is_needed(change, schema, keyspaces, replication):
-                    count = f"after {done} change{'' if done == 1 else 's'}, which stay" if done else "nothing was done"
-                    raise Stopped(f"{change.what} could not be made: {error} ({count})") from error
+                    kept = f"; what was made before it stays: {done} change{'' if done == 1 else 's'}" if done else ""
+                    raise Stopped(f"{change.what} could not be made: {error}{kept}") from error
                 break  # somebody else made it: look again
             done += 1
             made(change)

@@ -165,7 +165,7 @@ def test_what_was_done_before_an_error_stays_and_the_rest_is_made_next_time(sche
     with pytest.raises(Stopped) as stopped:
         made(Interrupted(schema, 2), wanted)
     assert str(stopped.value) == (
-        f"table {name}.count could not be made: the node went away (after 2 changes, which stay)"
+        f"table {name}.count could not be made: the node went away; what was made before it stays: 2 changes"
     )
     assert made(schema, wanted) == [f"table {name}.count"]
 

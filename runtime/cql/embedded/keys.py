@@ -262,6 +262,6 @@ def _items(item: Code, ordered: Callable[[Any], list[Any]]) -> Code:
     return lambda values: b"".join(b"\1" + item(value) for value in ordered(values)) + b"\0"
 
 
-def _entries(type: Map[Any, Any]) -> Code:
+def _entries(type: Map) -> Code:
     key, each, order = order_code(type.key), order_code(type.value), type.key.order
     return lambda values: b"".join(b"\1" + key(one) + each(values[one]) for one in sorted(values, key=order)) + b"\0"
