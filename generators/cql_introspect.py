@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from generators.cql_ddl import literal, quoted
 from generators.cql_parser import parse_keyspace
@@ -189,13 +189,12 @@ def _options(row: Row) -> Iterator[str]:
         value = row.get(name)
         if value is None:
             continue
-        if not isinstance(value, dict):
-            if value != default:
-                yield f"{name} = {literal(value)}"
-            continue
-        pairs = _pairs(value, _THRESHOLDS if name == "compaction" else {})
-        if dict(pairs) != default:
-            yield f"{name} = {literal(pairs)}"
+        if isinstance(value, dict):
+            pairs = _pairs(cast("dict[str, Any]", value), _THRESHOLDS if name == "compaction" else {})
+            if dict(pairs) != default:
+                yield f"{name} = {literal(pairs)}"
+        elif value != default:
+            yield f"{name} = {literal(value)}"
 
 
 def _pairs(value: Mapping[str, Any], without: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
