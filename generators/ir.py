@@ -177,8 +177,8 @@ class UserDefined:
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """A CQL collection, tuple or user-defined type that is written as a whole. Where a type can't be otherwise (a
-    tuple, a vector, whatever is inside another type that is frozen) the parser leaves this out.
+    """A CQL collection or user-defined type that is written as a whole. It stands around the type of a column or of a
+    field only: a tuple, a vector, and whatever is inside another type, can't be otherwise.
     """
 
     type: Type
@@ -350,18 +350,18 @@ class CqlColumn:
 
 @dataclass(frozen=True, slots=True)
 class CqlIndex:
-    """A secondary index. `target` is what of a collection it holds; `full` is a frozen collection as a whole."""
+    """A secondary index. `target` is what of a collection it holds, always said; `full` is a frozen one as a whole."""
 
     name: str
     column: str
     position: Position
     target: Literal["", "keys", "values", "entries", "full"] = ""
-    custom: str | None = None  # of CREATE CUSTOM INDEX … USING '…': sai, or the name of a class
+    custom: str | None = None  # of CREATE CUSTOM INDEX … USING '…': sai in every spelling of it
     options: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_sai(self) -> bool:
-        return self.custom is not None and self.custom.lower().rpartition(".")[2] in ("sai", "storageattachedindex")
+        return self.custom == "sai"
 
 
 @dataclass(frozen=True, slots=True)

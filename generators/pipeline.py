@@ -64,11 +64,11 @@ class Source:
 
         `locks` are the texts that locks are about to have.
         """
-        files = _files(self.schema, (".sql", ".proto"), "schema")
+        files = _files(self.schema, (".sql", ".cql", ".proto"), "schema")
         for folder in self.includes:
             files |= _files(folder, (".proto",), "include")
         files |= _files(FRAMEWORK / "generators", (".py",), "generators")
-        for walker in ("sql", "proto", "client"):
+        for walker in ("sql", "cql", "proto", "client"):
             files |= _files(FRAMEWORK / "templates" / walker, (".jinja",), walker)
         versions = [f"{tool} {importlib.metadata.version(tool)}" for tool in _TOOLS]
         kept = {file: _read(file) for file in (self.lock, self.proto_lock)}
@@ -116,19 +116,22 @@ def sources(root: Path) -> list[Source]:
 
 def load(source: Source, tell: Callable[[str], None] | None = None) -> ir.Schema:
     """The checked IR of a schema. Raises SchemaError with every error found; `tell` hears what was passed over."""
-    from generators import row_fields, sql_ddl, sql_walker
+    from generators import cql_walker, row_fields, sql_ddl, sql_walker
+    from generators.cql_parser import parse_keyspaces
     from generators.proto_parser import parse_protos
     from generators.sql_parser import parse_databases
 
     diagnostics = Diagnostics()
     databases = parse_databases(source.schema / "sql", f"{source.shown}/sql", diagnostics)
+    keyspaces = parse_keyspaces(source.schema / "cql", f"{source.shown}/cql", diagnostics)
     protos, imported = parse_protos(source.schema / "proto", source.includes, f"{source.shown}/proto", diagnostics)
     for database in databases:
         if source.includes and database.name in _own_databases():
             text = f"`{database.name}` is the framework's own database: give the file another name"
             diagnostics.error(Position(database.file, 1, 1), "bad-name", text)
-    schema = ir.Schema(databases, protos, imported)
+    schema = ir.Schema(databases, protos, imported, keyspaces=keyspaces)
     sql_walker.check(schema, diagnostics)
+    cql_walker.check(schema, diagnostics)
     for database in databases:
         sql_ddl.check(database, diagnostics)
     row_fields.check(schema, source.shown, diagnostics)
@@ -207,11 +210,16 @@ def _own_databases() -> set[str]:
 
 def artifacts(source: Source, schema: ir.Schema) -> list[Artifact]:
     """Every file of a target, formatted, in memory."""
-    from generators import proto_walker, row_walker, sql_walker
+    from generators import cql_walker, proto_walker, row_walker, sql_walker
 
     imported = {file.path: "runtime.generated" for file in schema.imported if not file.path.startswith("google/")}
     target = Target(source.package, source.shown, imported)
-    made = [*sql_walker.walk(schema, target), *row_walker.walk(schema, target), *proto_walker.walk(schema, target)]
+    made = [
+        *sql_walker.walk(schema, target),
+        *cql_walker.walk(schema, target),
+        *row_walker.walk(schema, target),
+        *proto_walker.walk(schema, target),
+    ]
     packages = {parent for each in made if each.path.endswith(".py") for parent in Path(each.path).parents}
     known = {each.path for each in made}
     for package in sorted(str(path) for path in packages):

@@ -13,11 +13,28 @@ import re
 # What a DAO has or will have as methods, the parameters of its finders, and the names its annotations use.
 DAO_NAMES = frozenset(
     """
-    all avg average bool bulk bytes cache cached count datetime decimal delete distinct everywhere exists first float
-    from_message frozenset get get_many group_by increment insert insert_if_absent insert_many int list load max min one
-    order_by preload raw select set sql str stream sum t table to_message tuple types update update_row upsert
-    upsert_many values where
+    all avg average bool bulk bytes cache cached classmethod count datetime decimal delete distinct everywhere
+    exists first float from_message frozenset get get_many group_by increment insert insert_if_absent insert_many
+    int list load max min one order_by preload raw select set sql str stream sum t table to_message tuple types
+    update update_row upsert upsert_many values where
     after before limit cls self
+    """.split()
+)
+
+# The names that annotations in generated CQL modules use: no field of a row or a user-defined type may hide them.
+CQL_TYPE_NAMES = frozenset(
+    """
+    bool bytes cql datetime decimal dict float frozenset int ipaddress list msgspec set str t tuple types uuid
+    cls self
+    """.split()
+)
+
+# The same for the DAOs of keyspaces.
+CQL_DAO_NAMES = CQL_TYPE_NAMES | frozenset(
+    """
+    classmethod delete delete_partition delete_slice from_message get get_in get_many increment increment_static insert
+    insert_many partitions scan slice slice_in table to_message update update_static
+    after at_least at_most before limit row timestamp tokens ttl
     """.split()
 )
 
@@ -37,6 +54,21 @@ def identifier(name: str, prefix: str, reserved: frozenset[str] = frozenset()) -
 def column_field(name: str) -> str:
     """The field of the row class and the attribute of the DAO for a column."""
     return identifier(name, "c", DAO_NAMES)
+
+
+def cql_column(name: str) -> str:
+    """The field of the row class and the attribute of the DAO for a column of a keyspace."""
+    return identifier(name, "c", CQL_DAO_NAMES)
+
+
+def user_field(name: str) -> str:
+    """The field of the class of a user-defined type."""
+    return identifier(name, "c", CQL_TYPE_NAMES)
+
+
+def keyspace_package(name: str) -> str:
+    """The package of a keyspace."""
+    return identifier(name.lower(), "k")
 
 
 def table_module(name: str) -> str:

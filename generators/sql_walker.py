@@ -274,7 +274,7 @@ def walk(schema: ir.Schema, target: Target) -> list[Artifact]:
 
 def check(schema: ir.Schema, diagnostics: Diagnostics) -> None:
     """Collect what would make Python names clash, and references to enums that no proto file declares."""
-    enums = {enum.full_name for file in (*schema.protos, *schema.imported) for enum in _enums(file)}
+    enums = declared_enums(schema)
     for database in schema.databases:
         taken: dict[str, str] = {}
         for table in database.tables:
@@ -351,6 +351,11 @@ def _check_table(table: ir.Table, enums: set[str], diagnostics: Diagnostics) -> 
             known = f"those with lists are {', '.join(sorted(paged))}" if paged else "no key of it gives lists"
             text = f"`cache lists={name}`: {table.name} has no such key whose finder gives a list; {known}"
             diagnostics.error(table.position, "bad-directive", text)
+
+
+def declared_enums(schema: ir.Schema) -> set[str]:
+    """The full names of the enums that a column may hold."""
+    return {enum.full_name for file in (*schema.protos, *schema.imported) for enum in _enums(file)}
 
 
 def _enums(file: ir.ProtoFile) -> list[ir.Enum]:

@@ -16,8 +16,6 @@ import msgspec
 from runtime.cql.scalars import CqlType, read_uvint, uvint_bytes
 from runtime.cql.values import FrozenMap, UserType
 
-K = TypeVar("K")
-V = TypeVar("V")
 T = TypeVar("T")
 U = TypeVar("U", bound=UserType)
 
@@ -78,7 +76,7 @@ class _OfItems(CqlType[T], frozen=True):
         return None
 
 
-class List(_OfItems[list[T]], frozen=True):
+class List(_OfItems[list[Any]], frozen=True):
     """`list<…>`. Whether its values are lists or, where they need a hash, tuples, says `is_hashable`."""
 
     item: CqlType[Any]
@@ -115,9 +113,9 @@ class List(_OfItems[list[T]], frozen=True):
         return tuple(map(self.item.order, value))
 
     def hashable(self) -> CqlType[Any]:
-        return List[Any](self.item.hashable(), True, True)
+        return List(self.item.hashable(), True, True)
 
-    def as_frozen(self) -> List[T]:
+    def as_frozen(self) -> List:
         return List(self.item, True, self.is_hashable)
 
     @property
@@ -125,7 +123,7 @@ class List(_OfItems[list[T]], frozen=True):
         return tuple if self.is_hashable else list
 
 
-class Set(_OfItems[set[T]], frozen=True):
+class Set(_OfItems[set[Any]], frozen=True):
     """`set<…>`: sets of Python, or frozensets where they need a hash. Cassandra keeps them in the type's order."""
 
     item: CqlType[Any]
@@ -166,9 +164,9 @@ class Set(_OfItems[set[T]], frozen=True):
         return tuple(sorted(map(self.item.order, value)))
 
     def hashable(self) -> CqlType[Any]:
-        return Set[Any](self.item, True, True)
+        return Set(self.item, True, True)
 
-    def as_frozen(self) -> Set[T]:
+    def as_frozen(self) -> Set:
         return Set(self.item, True, self.is_hashable)
 
     @property
@@ -176,7 +174,7 @@ class Set(_OfItems[set[T]], frozen=True):
         return frozenset if self.is_hashable else set
 
 
-class Map(CqlType[dict[K, V]], frozen=True):
+class Map(CqlType[dict[Any, Any]], frozen=True):
     """`map<…>`: dicts in the order of the keys' type, or FrozenMaps where they need a hash."""
 
     key: CqlType[Any]
@@ -233,9 +231,9 @@ class Map(CqlType[dict[K, V]], frozen=True):
         return tuple(sorted((self.key.order(key), self.value.order(each)) for key, each in value.items()))
 
     def hashable(self) -> CqlType[Any]:
-        return Map[Any, Any](self.key, self.value.hashable(), True, True)
+        return Map(self.key, self.value.hashable(), True, True)
 
-    def as_frozen(self) -> Map[K, V]:
+    def as_frozen(self) -> Map:
         return Map(self.key, self.value, True, self.is_hashable)
 
     @property
@@ -243,7 +241,7 @@ class Map(CqlType[dict[K, V]], frozen=True):
         return cast("Any", FrozenMap if self.is_hashable else dict)
 
 
-class Vector(_OfItems[list[T]], frozen=True):
+class Vector(_OfItems[list[Any]], frozen=True):
     """`vector<…, n>`: lists of n items, or tuples where they need a hash."""
 
     item: CqlType[Any]
@@ -295,7 +293,7 @@ class Vector(_OfItems[list[T]], frozen=True):
         return tuple(map(self.item.order, value))
 
     def hashable(self) -> CqlType[Any]:
-        return Vector[Any](self.item.hashable(), self.dimensions, True)
+        return Vector(self.item.hashable(), self.dimensions, True)
 
     @property
     def _class(self) -> Callable[[Iterable[Any]], Any]:
@@ -343,7 +341,7 @@ class Tuple(_OfFields[tuple[Any, ...]], frozen=True):
 
     @property
     def text(self) -> str:
-        return f"tuple<{', '.join(item.text for item in self.items)}>"
+        return f"frozen<tuple<{', '.join(item.text for item in self.items)}>>"
 
     @property
     def has_duration(self) -> bool:

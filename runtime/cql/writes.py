@@ -317,7 +317,7 @@ def _change_params(table: Table[Any], change: Change) -> list[Param]:
         case "set":
             return [Param(name, kind, may_be_null=True)]
         case "discard" if isinstance(kind, Map):
-            return [Param(name, SetType[Any](kind.key))]
+            return [Param(name, SetType(kind.key))]
         case "entry":
             assert isinstance(kind, Map)
             return [Param(name, kind.key), Param(name, kind.value, may_be_null=True)]

@@ -253,6 +253,50 @@ ROOM_DOING_CHOOSING_CONTACT: RoomDoing
 ROOM_DOING_CHOOSING_STICKER: RoomDoing
 ROOM_DOING_PAINTING: RoomDoing
 
+class MessageType(int, metaclass=_EnumTypeWrapper):
+    """What a message in a room holds."""
+
+    MESSAGE_TYPE_UNSPECIFIED: _ClassVar[MessageType]
+    MESSAGE_TYPE_TEXT: _ClassVar[MessageType]
+    MESSAGE_TYPE_PHOTO: _ClassVar[MessageType]
+    MESSAGE_TYPE_VIDEO: _ClassVar[MessageType]
+    MESSAGE_TYPE_GIF: _ClassVar[MessageType]
+    MESSAGE_TYPE_AUDIO: _ClassVar[MessageType]
+    MESSAGE_TYPE_VOICE: _ClassVar[MessageType]
+    """Spoken into the device."""
+    MESSAGE_TYPE_FILE: _ClassVar[MessageType]
+    MESSAGE_TYPE_STICKER: _ClassVar[MessageType]
+    MESSAGE_TYPE_LOCATION: _ClassVar[MessageType]
+    MESSAGE_TYPE_CONTACT: _ClassVar[MessageType]
+    MESSAGE_TYPE_POST: _ClassVar[MessageType]
+    """A post, shared into the room."""
+    def __init__(self, value: _Never) -> None: ...
+    @staticmethod
+    def ValueType(number: int) -> MessageType: ...
+    @classmethod
+    def Name(cls, number: int) -> str: ...
+    @classmethod
+    def Value(cls, name: str) -> MessageType: ...
+    @classmethod
+    def keys(cls) -> list[str]: ...
+    @classmethod
+    def values(cls) -> list[MessageType]: ...
+    @classmethod
+    def items(cls) -> list[tuple[str, MessageType]]: ...
+
+MESSAGE_TYPE_UNSPECIFIED: MessageType
+MESSAGE_TYPE_TEXT: MessageType
+MESSAGE_TYPE_PHOTO: MessageType
+MESSAGE_TYPE_VIDEO: MessageType
+MESSAGE_TYPE_GIF: MessageType
+MESSAGE_TYPE_AUDIO: MessageType
+MESSAGE_TYPE_VOICE: MessageType
+MESSAGE_TYPE_FILE: MessageType
+MESSAGE_TYPE_STICKER: MessageType
+MESSAGE_TYPE_LOCATION: MessageType
+MESSAGE_TYPE_CONTACT: MessageType
+MESSAGE_TYPE_POST: MessageType
+
 class DeliveryStatus(int, metaclass=_EnumTypeWrapper):
     """How far a message has come."""
 
@@ -285,6 +329,36 @@ DELIVERY_STATUS_SENDING: DeliveryStatus
 DELIVERY_STATUS_SENT: DeliveryStatus
 DELIVERY_STATUS_DELIVERED: DeliveryStatus
 DELIVERY_STATUS_SEEN: DeliveryStatus
+
+class StoreType(int, metaclass=_EnumTypeWrapper):
+    """What a stored file is for, on which depends who may read it."""
+
+    STORE_TYPE_UNSPECIFIED: _ClassVar[StoreType]
+    STORE_TYPE_SOCIAL: _ClassVar[StoreType]
+    """Of a post."""
+    STORE_TYPE_DIRECT_MESSAGE: _ClassVar[StoreType]
+    STORE_TYPE_GROUP_MESSAGE: _ClassVar[StoreType]
+    """Of a message in a group or broadcast room."""
+    STORE_TYPE_AVATAR: _ClassVar[StoreType]
+    def __init__(self, value: _Never) -> None: ...
+    @staticmethod
+    def ValueType(number: int) -> StoreType: ...
+    @classmethod
+    def Name(cls, number: int) -> str: ...
+    @classmethod
+    def Value(cls, name: str) -> StoreType: ...
+    @classmethod
+    def keys(cls) -> list[str]: ...
+    @classmethod
+    def values(cls) -> list[StoreType]: ...
+    @classmethod
+    def items(cls) -> list[tuple[str, StoreType]]: ...
+
+STORE_TYPE_UNSPECIFIED: StoreType
+STORE_TYPE_SOCIAL: StoreType
+STORE_TYPE_DIRECT_MESSAGE: StoreType
+STORE_TYPE_GROUP_MESSAGE: StoreType
+STORE_TYPE_AVATAR: StoreType
 
 class NotificationType(int, metaclass=_EnumTypeWrapper):
     """What a user is told of."""
