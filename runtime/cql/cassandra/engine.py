@@ -17,6 +17,7 @@ from functools import partial
 from hashlib import blake2b
 from time import monotonic
 from typing import Any, Final, NamedTuple, assert_never
+from weakref import ref
 
 from runtime.cql.cassandra import driver
 from runtime.cql.cassandra.codec import encoded, read
@@ -265,7 +266,8 @@ class CassandraEngine:
         except Exception as error:  # noqa: BLE001 - whatever the driver raises is how the request ended
             flight.end(_Failed(error, sent=False))
             return
-        response.add_callbacks(flight.end, partial(_fail, flight, response))
+        # Weak, for the response holds its callbacks: a ring for each request would be left to the collector.
+        response.add_callbacks(flight.end, partial(_fail, flight, ref(response)))
 
     def _outcome(self, message: _Message, result: Any) -> Outcome:
         if result is _EXPIRED:
@@ -372,8 +374,9 @@ def _bound(prepared: Prepared, params: Sequence[Any]) -> Any:
     return statement
 
 
-def _fail(flight: Flight, response: Any, error: Exception) -> None:
-    flight.end(_Failed(error, bool(response.attempted_hosts)))
+def _fail(flight: Flight, response: ref[Any], error: Exception) -> None:
+    asked = response()
+    flight.end(_Failed(error, asked is None or bool(asked.attempted_hosts)))
 
 
 def _conditional(rows: Rows, table: Table[Any]) -> Outcome:
