@@ -1,0 +1,7 @@
+"""The wide-column store inside the process, on SQLite."""
+
+from __future__ import annotations
+
+from runtime.cql.embedded.engine import EmbeddedEngine
+
+__all__ = ["EmbeddedEngine"]

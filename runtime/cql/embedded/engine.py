@@ -255,6 +255,8 @@ class EmbeddedEngine:
     def _enter_all(self, turn: Turn, tables: Iterable[Table[Any]], entered: dict[Table[Any], Layout]) -> Outcome:
         for table in tables:
             entered[table] = catalog.enter(turn.connection, table)
+        for layout in entered.values():  # a table may have been entered before its views
+            catalog.refresh(turn.connection, layout)
         self._refresh(turn.connection)  # writes in the same transaction keep the new indexes and views
         return Outcome()
 
@@ -292,7 +294,7 @@ def _statements(request: Request) -> Iterable[Statement]:
 
 def _guarded(turn: Turn, parts: list[tuple[WritePlan, tuple[Any, ...]]], *, is_batch: bool) -> Outcome:
     """Writes of one partition, some under conditions, which the server gives their timestamp."""
-    question = Question(turn.connection, [part for part in parts if part[0].guard], turn.now)
+    question = Question(turn.connection, parts, turn.now)
     if not question.answer():
         return question.told(keys=is_batch)
     timestamp = turn.stamp()

@@ -8,6 +8,7 @@ from typing import Any
 
 from runtime.cql.embedded.keys import behind
 from runtime.cql.embedded.layout import Layout
+from runtime.cql.errors import InvalidValue
 from runtime.cql.statements import Relation
 
 Range = tuple[bytes, bytes | None]
@@ -232,6 +233,8 @@ def meeting(type: Any, operator: str, params: Params, *, null: bool) -> Callable
         return lambda value: (None if value is None else order(value)) in wanted if null or value is not None else False
     given = params[0]
     if null and type.is_multi_cell and given is not None and _is_empty(given):
+        if operator not in ("=", "!="):
+            raise InvalidValue(f"an empty {type.text} is not compared by {operator}")
         given = None
     if given is None:
         return (lambda value: value is None) if operator == "=" else (lambda value: value is not None)

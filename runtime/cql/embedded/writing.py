@@ -39,6 +39,10 @@ class WritePlan(Protocol):
     layout: Layout
     guard: Guard
     has_timestamp: bool
+    names_row: bool
+    """Whether it is about a row, not about static columns alone."""
+    names_statics: bool
+    """Whether it may write static columns."""
 
     def timestamp(self, params: Params) -> int | None:
         """The timestamp that the parameters say."""
@@ -155,6 +159,8 @@ class InsertPlan(_Times):
         ]
         self._regulars = [(places[stored.name], stored) for stored in layout.regulars if stored.name in places]
         self._statics = [(places[stored.name], stored) for stored in layout.statics if stored.name in places]
+        self.names_row = self._has_row
+        self.names_statics = bool(self._statics)
         self._simple = not layout.is_counter and self.layout.default_ttl == 0 and ttl is None
 
     def partition_values(self, params: Params) -> Sequence[Any]:
@@ -219,6 +225,8 @@ class UpdatePlan(_Times):
         self.guard = _guard(statement, at + sum(map(width_of, statement.where)))
         self._regulars = [each for each in self._changes if not each[1].static]
         self._statics = [each for each in self._changes if each[1].static]
+        self.names_row = bool(self._regulars)
+        self.names_statics = bool(self._statics)
         _require_rows(layout, self._where, statics_alone=not self._regulars)
 
     def partition_values(self, params: Params) -> Sequence[Any]:
@@ -306,6 +314,7 @@ class CounterPlan:
     """Increments, and the deletion of single counters."""
 
     has_timestamp = False
+    names_row = names_statics = True
 
     def __init__(self, layout: Layout, statement: Update) -> None:
         self.layout = layout
@@ -343,6 +352,8 @@ class CounterPlan:
 class DeletePlan:
     """Rows, ranges of rows, partitions with their static columns."""
 
+    names_statics = False
+
     def __init__(self, layout: Layout, statement: Delete) -> None:
         self.layout = layout
         self.has_timestamp = statement.timestamp
@@ -350,6 +361,7 @@ class DeletePlan:
         self.guard = _guard(statement, int(statement.timestamp) + sum(map(width_of, statement.where)))
         if not self._where.names_partitions or self._where.rest:
             raise CqlError(f"{layout.name}: a delete names partitions, and of their rows ranges in clustering order")
+        self.names_row = self._where.restricts_rows or not layout.depth
         if self.guard and not self._where.names_one_row:
             raise CqlError(f"{layout.name}: a delete with conditions names the whole key of one row")
 
