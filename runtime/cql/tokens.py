@@ -49,14 +49,15 @@ def partition_key_bytes(parts: Sequence[bytes]) -> bytes:
 
 def token(key: bytes) -> int:
     """The token of a partition key, as Cassandra's Murmur3Partitioner gives it."""
-    found = _murmur3()(key)
+    found = murmur3()(key)
     return GREATEST_TOKEN if found == LEAST_TOKEN else found
 
 
 _found: list[Callable[[bytes], int]] = []
 
 
-def _murmur3() -> Callable[[bytes], int]:
+def murmur3() -> Callable[[bytes], int]:
+    """The fastest function there is: the driver's in C, 30 times faster, where the driver is installed."""
     if not _found:
         try:
             from cassandra.cmurmur3 import murmur3  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]

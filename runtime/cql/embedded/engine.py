@@ -10,7 +10,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 from runtime.cql.clock import Clock
 from runtime.cql.embedded import catalog
@@ -35,6 +35,14 @@ _THREADS = 2
 Plan = ReadPlan | WritePlan
 
 
+class _Entry(NamedTuple):
+    """A shape's plan; `get` is the short way of one that reads one row."""
+
+    statement: Statement
+    plan: Plan
+    get: Callable[[sqlite3.Connection, tuple[Any, ...], Callable[[], int]], Outcome] | None
+
+
 class EmbeddedEngine:
     """One store, for asyncio and for threads at once; several processes may have the same file open.
 
@@ -52,7 +60,7 @@ class EmbeddedEngine:
         self._stamps = Stamps(now_ns)
         self._layouts: dict[Table[Any], Layout] = {}
         self._plans: dict[Statement, Plan] = {}
-        self._by_id: dict[int, tuple[Statement, Plan]] = {}  # hashing a shape takes longer than reading a row
+        self._by_id: dict[int, _Entry] = {}  # hashing a shape takes longer than reading a row
         self._version = 0
         self._next_sweep = 0
         try:
@@ -84,57 +92,59 @@ class EmbeddedEngine:
 
     async def execute(self, request: Request, *, state: bytes | None = None) -> Outcome:
         """Run a request; of a SELECT one page, from `state` on. Raises CqlError."""
-        if type(request) is Bound and type(request.statement) is Select:
-            plan = self._found(request.statement) or await self._entered(request.statement)
-            assert isinstance(plan, ReadPlan)
-            size = request.options.page_size or self._page_size
-            if plan.is_get or plan.is_short(request.params, size):
-                connection = self._loop_readers.take()
-                try:
-                    return self._read(connection, plan, request, state, size)
-                except sqlite3.OperationalError:  # locked for a moment, while another process recovers the log
-                    pass
-                finally:
-                    self._loop_readers.give(connection)
-            return await self._in_thread(lambda: self._read_page(plan, request, state, size))
-        for statement in _statements(request):
-            if self._found(statement) is None:
-                await self._entered(statement)
-        timeout = request.options.timeout_ms
-        return await self._writer.submit(self._work(request), timeout and timeout / 1000)
+        if type(request) is not Bound or type(request.statement) is not Select:
+            return await self._write(request)
+        entry = self._by_id.get(id(request.statement))
+        if entry is None or entry.statement is not request.statement:
+            entry = self._found(request.statement) or await self._entered(request.statement)
+        plan = entry.plan
+        assert isinstance(plan, ReadPlan)
+        size = request.options.page_size or self._page_size
+        if entry.get is not None or plan.is_short(request.params, size):
+            connection = self._loop_readers.take()
+            try:
+                if entry.get is not None:
+                    return entry.get(connection, request.params, self._now)
+                return self._page(connection, plan, request, state, size)
+            except sqlite3.OperationalError:  # locked for a moment, while another process recovers the log
+                pass
+            finally:
+                self._loop_readers.give(connection)
+        return await self._in_thread(lambda: self._read(entry, request, state))
 
     def execute_now(self, request: Request, *, state: bytes | None = None) -> Outcome:
         """The same for threads, blocking."""
-        if type(request) is Bound and type(request.statement) is Select:
-            plan = self._found(request.statement) or self._entered_now(request.statement)
-            assert isinstance(plan, ReadPlan)
-            return self._read_page(plan, request, state, request.options.page_size or self._page_size)
-        for statement in _statements(request):
-            if self._found(statement) is None:
-                self._entered_now(statement)
-        timeout = request.options.timeout_ms
-        return self._writer.run(self._work(request), timeout and timeout / 1000)
+        if type(request) is not Bound or type(request.statement) is not Select:
+            return self._write_now(request)
+        entry = self._by_id.get(id(request.statement))
+        if entry is None or entry.statement is not request.statement:
+            entry = self._found(request.statement) or self._entered_now(request.statement)
+        return self._read(entry, request, state)
 
-    def _read(
-        self, connection: sqlite3.Connection, plan: ReadPlan, bound: Bound, state: bytes | None, size: int
-    ) -> Outcome:
-        now = self._now_ns() // 1_000_000_000
-        if plan.is_get and state is None:
-            return plan.get(connection, bound.params, now)
-        connection.execute("BEGIN")
-        try:
-            return plan.page(connection, bound.params, now, size, state)
-        finally:
-            connection.execute("ROLLBACK")
-
-    def _read_page(self, plan: ReadPlan, bound: Bound, state: bytes | None, size: int) -> Outcome:
+    def _read(self, entry: _Entry, bound: Bound, state: bytes | None) -> Outcome:
         connection = self._readers.take()
         try:
-            return self._read(connection, plan, bound, state, size)
+            if entry.get is not None:
+                return entry.get(connection, bound.params, self._now)
+            assert isinstance(entry.plan, ReadPlan)
+            return self._page(connection, entry.plan, bound, state, bound.options.page_size or self._page_size)
         except sqlite3.Error as error:
             raise failure(self._file.path, error) from error
         finally:
             self._readers.give(connection)
+
+    def _page(
+        self, connection: sqlite3.Connection, plan: ReadPlan, bound: Bound, state: bytes | None, size: int
+    ) -> Outcome:
+        connection.execute("BEGIN")  # so that all that is read is of one moment
+        try:
+            return plan.page(connection, bound.params, self._now(), size, state)
+        finally:
+            connection.execute("ROLLBACK")
+
+    def _now(self) -> int:
+        """In seconds."""
+        return self._now_ns() // 1_000_000_000
 
     async def _in_thread(self, work: Callable[[], Outcome]) -> Outcome:
         if self._closed:
@@ -142,6 +152,20 @@ class EmbeddedEngine:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(_THREADS, "cql-reader")
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def _write(self, request: Request) -> Outcome:
+        for statement in _statements(request):
+            if self._found(statement) is None:
+                await self._entered(statement)
+        timeout = request.options.timeout_ms
+        return await self._writer.submit(self._work(request), timeout and timeout / 1000)
+
+    def _write_now(self, request: Request) -> Outcome:
+        for statement in _statements(request):
+            if self._found(statement) is None:
+                self._entered_now(statement)
+        timeout = request.options.timeout_ms
+        return self._writer.run(self._work(request), timeout and timeout / 1000)
 
     def _work(self, request: Request) -> Callable[[Turn], Outcome]:
         """What the writer does for a request that writes. A write without a timestamp gets that of its call."""
@@ -178,11 +202,11 @@ class EmbeddedEngine:
 
     # Plans.
 
-    def _found(self, statement: Statement) -> Plan | None:
+    def _found(self, statement: Statement) -> _Entry | None:
         """The plan of a shape; None where its table was never used."""
         known = self._by_id.get(id(statement))
-        if known is not None and known[0] is statement:
-            return known[1]
+        if known is not None and known.statement is statement:
+            return known
         plan = self._plans.get(statement)
         if plan is None:
             layout = self._layouts.get(statement.table)
@@ -193,32 +217,33 @@ class EmbeddedEngine:
             self._by_id.clear()
             self._plans.clear()
         self._plans[statement] = plan
-        self._by_id[id(statement)] = (statement, plan)
-        return plan
+        get = plan.getter() if isinstance(plan, ReadPlan) and plan.is_get else None
+        entry = self._by_id[id(statement)] = _Entry(statement, plan, get)
+        return entry
 
     def _write_plan(self, bound: Bound) -> WritePlan:
-        plan = self._found(bound.statement)
-        if plan is None or isinstance(plan, ReadPlan):
+        entry = self._found(bound.statement)
+        if entry is None or isinstance(entry.plan, ReadPlan):
             raise CqlError(f"{bound.statement.table.name}: a batch holds writes only")
-        return plan
+        return entry.plan
 
-    async def _entered(self, statement: Statement) -> Plan:
+    async def _entered(self, statement: Statement) -> _Entry:
         """The plan of a shape whose table is entered first. Raises ChangedTable."""
         await self.create([statement.table])
         return self._planned(statement)
 
-    def _entered_now(self, statement: Statement) -> Plan:
+    def _entered_now(self, statement: Statement) -> _Entry:
         self.create_now([statement.table])
         return self._planned(statement)
 
-    def _planned(self, statement: Statement) -> Plan:
-        plan = self._found(statement)
-        assert plan is not None
-        return plan
+    def _planned(self, statement: Statement) -> _Entry:
+        entry = self._found(statement)
+        assert entry is not None
+        return entry
 
     def _begin(self, connection: sqlite3.Connection) -> Turn:
         """The turn of a transaction, which knows what other processes have entered."""
-        turn = Turn(connection, self._now_ns() // 1_000_000_000, self._clock.next, self._stamps)
+        turn = Turn(connection, self._now(), self._clock.next, self._stamps)
         self._refresh(connection)
         if turn.now >= self._next_sweep:
             swept = [turn.sweep(layout) for layout in self._layouts.values()]

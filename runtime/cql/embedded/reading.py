@@ -76,15 +76,23 @@ class ReadPlan:
         most = size if self._limit is None else min(size, params[self._limit])
         return most <= SHORT or self._where.names_one_row
 
-    def get(self, connection: sqlite3.Connection, params: Params, now: int) -> Outcome:
-        """The one row of `is_get`."""
-        layout = self.layout
-        found = connection.execute(layout.get, (self._where.key(params),)).fetchone()
-        if found is None:
-            return Outcome()
-        partition = self._where.partition_values_of_one(params)
-        values = layout.values(partition, found[0], decode(found[1]), now)
-        return Outcome() if values is None else Outcome((self._tell.plain(values),))
+    def getter(self) -> Callable[[sqlite3.Connection, Params, Callable[[], int]], Outcome]:
+        """What reads the one row of `is_get`; it asks for the second that it is only where something of the row ends."""
+        layout, tell = self.layout, self._tell
+        key, partition, text = self._where.key_of(), self._where.values_of_partition(), layout.get
+        is_whole, width = tell.is_whole, layout.depth + layout.columns
+
+        def get(connection: sqlite3.Connection, params: Params, now: Callable[[], int]) -> Outcome:
+            found = connection.execute(text, (key(params),)).fetchone()
+            if found is None:
+                return Outcome()
+            record = decode(found[1])
+            if is_whole and type(record) is list and len(record) == width:
+                return Outcome(((*partition(params), *record),))
+            values = layout.values(partition(params), found[0], record, now())
+            return Outcome() if values is None else Outcome((tell.plain(values),))
+
+        return get
 
     def page(self, connection: sqlite3.Connection, params: Params, now: int, size: int, state: bytes | None) -> Outcome:
         """Up to `size` rows, from `state` on. Raises InvalidState."""
@@ -386,11 +394,16 @@ class Telling:
         self._pick: Callable[[Any], tuple[Any, ...]] | None = None
         if places != whole:
             self._pick = itemgetter(*places) if len(places) > 1 else lambda values: (values[places[0]],)
-        self._converted = [
+        self._converted: list[tuple[int, Callable[[Any], Any]]] = [
             (place, read)
             for place, term in enumerate(terms)
             if term.kind == "column" and (read := reading(layout, term.column)) is not None
         ]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is told as it is stored: every column, in the order of the table."""
+        return self._pick is None and not self._converted
 
     def plain(self, values: list[Any]) -> tuple[Any, ...]:
         """Of the values of a row as they are stored."""

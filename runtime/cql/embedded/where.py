@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from runtime.cql.embedded.keys import behind
@@ -90,19 +91,32 @@ class Where:
 
     def key(self, params: Params) -> bytes:
         """The one row's key of a WHERE that names it by `=` only."""
-        layout = self._layout
-        key = layout.partition([params[place] for place, _ in self._partition or ()])
-        if not self._chosen:
-            return key
-        return key + b"".join(code(params[place]) for code, (place, _) in zip(layout.codes, self._chosen, strict=False))
+        return self.key_of()(params)
+
+    def key_of(self) -> Callable[[Params], bytes]:
+        """What makes the key of a WHERE that names one row by `=` only."""
+        partition, codes = self._layout.partition, self._layout.codes
+        values = self.values_of_partition()
+        chosen = [place for place, _ in self._chosen]
+        if not chosen:
+            return lambda params: partition(values(params))
+        if len(chosen) == 1:
+            (place,), (code,) = chosen, codes[:1]
+            return lambda params: partition(values(params)) + code(params[place])
+        pairs = list(zip(codes, chosen, strict=False))
+        return lambda params: partition(values(params)) + b"".join([code(params[place]) for code, place in pairs])
+
+    def values_of_partition(self) -> Callable[[Params], Sequence[Any]]:
+        """What picks the values of the partition key's columns, which are named by `=` only."""
+        places = [place for place, _ in self._partition or ()]
+        first = places[0]
+        if places == list(range(first, first + len(places))):
+            return itemgetter(slice(first, first + len(places)))
+        return lambda params: [params[place] for place in places]
 
     @property
     def names_one_row(self) -> bool:
         return self._is_single and self.names_rows
-
-    def partition_values_of_one(self, params: Params) -> list[Any]:
-        """The values of the partition key's columns, which are named by `=` only."""
-        return [params[place] for place, _ in self._partition or ()]
 
     def partition_values(self, params: Params) -> list[tuple[Any, ...]]:
         """The partitions as the values of their columns, in order of these."""
