@@ -41,7 +41,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateCassandra]
         with connect_sync(url(node)) as db:
             tables = ("CREATE KEYSPACE", "CREATE TYPE", "CREATE TABLE sun_msg.message ")
             statements = [each.strip() for each in DDL.split(";")]
-            create(db, "sun_msg", [each for each in statements if each.startswith(tables)])
+            create(db, [each for each in statements if each.startswith(tables)])
             db.run(MessageDao.insert_many(row("stored", 0, number) for number in range(STORED)))
         yield node
 
