@@ -309,7 +309,7 @@ def test_a_statement_that_the_node_forgot_is_prepared_again(node: PrivateCassand
     with connect_sync(url(node)) as db, connect_sync(url(node)) as other:
         for bucket, kind in enumerate(KINDS):
             db.run(kind("forgotten", bucket, 1))
-        create(other, "sun_msg", ["ALTER TABLE sun_msg.message ADD other int"])
+        create(other, ["ALTER TABLE sun_msg.message ADD other int"])
         for bucket, kind in enumerate(KINDS):
             db.run(kind("forgotten", bucket, 2))
             found = db.run(MessageDao.slice(room_key="forgotten", bucket=bucket))
