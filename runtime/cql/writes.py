@@ -214,8 +214,9 @@ class Target(Generic[R]):
         column = self.table.field(field)
         if column.is_key:
             raise TypeError(f"{self.table.name}.{column.name} is of the key and never changes")
-        if self.is_static and column.kind != "static":
-            raise TypeError(f"{self.table.name}.{column.name} is not static")
+        if self.is_static != (column.kind == "static"):
+            why = "is not static" if self.is_static else "is static: update_static changes it"
+            raise TypeError(f"{self.table.name}.{column.name} {why}")
         return column
 
 

@@ -106,6 +106,9 @@ class Where:
     def values_of_partition(self) -> Callable[[Params], Sequence[Any]]:
         """What picks the values of the partition key's columns, which are named by `=` only."""
         places = [place for place, _ in self._partition or ()]
+        if not self._layout.tells_partition_as_given:
+            told = self._layout.partition_told
+            return lambda params: told([params[place] for place in places])
         first = places[0]
         if places == list(range(first, first + len(places))):
             return itemgetter(slice(first, first + len(places)))
@@ -119,7 +122,7 @@ class Where:
         """How many ranges of rows the lists of IN make together."""
         return math.prod(len(params[place]) for place, is_list in (*(self._partition or ()), *self._chosen) if is_list)
 
-    def partition_values(self, params: Params) -> list[tuple[Any, ...]]:
+    def partition_values(self, params: Params) -> list[Sequence[Any]]:
         """The partitions as the values of their columns, in order of these."""
         layout = self._layout
         choices: list[list[Any]] = []
@@ -129,7 +132,7 @@ class Where:
                 continue
             by_order = {type.order(value): value for value in params[place]}
             choices.append([by_order[order] for order in sorted(by_order)])
-        return list(itertools.product(*choices))
+        return list(map(layout.partition_told, itertools.product(*choices)))
 
     def clustering_values(self, params: Params) -> list[tuple[Any, ...]]:
         """The values of the clustering columns that are named, in clustering order."""
@@ -253,8 +256,9 @@ def meeting(type: Any, operator: str, params: Params, *, null: bool) -> Callable
     if operator in ("contains", "contains key", "entry"):
         return _part_meeting(type, operator, params)
     order = type.encode if type.has_duration else type.order
+    is_nothing = _is_empty if null and type.is_multi_cell else _is_none
     if operator == "in":
-        wanted = [None if each is None else order(each) for each in params[0]]
+        wanted = [None if is_nothing(each) else order(each) for each in params[0]]
         return lambda value: (None if value is None else order(value)) in wanted if null or value is not None else False
     given = params[0]
     if null and type.is_multi_cell and given is not None and _is_empty(given):
@@ -269,8 +273,12 @@ def meeting(type: Any, operator: str, params: Params, *, null: bool) -> Callable
     return lambda value: absent if value is None else compare(order(value), bound)
 
 
+def _is_none(value: Any) -> bool:
+    return value is None
+
+
 def _is_empty(value: Any) -> bool:
-    return hasattr(value, "__len__") and len(value) == 0
+    return value is None or (hasattr(value, "__len__") and len(value) == 0)
 
 
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {

@@ -165,7 +165,7 @@ class InsertPlan(_Times):
         self._simple = not layout.is_counter and self.layout.default_ttl == 0 and ttl is None
 
     def partition_values(self, params: Params) -> Sequence[Any]:
-        return [params[place] for place in self._partition]
+        return self.layout.partition_told([params[place] for place in self._partition])
 
     def target(self, params: Params) -> tuple[bytes, bytes | None]:
         partition = self.layout.partition([params[place] for place in self._partition])
@@ -378,7 +378,7 @@ class DeletePlan:
 
     def run(self, turn: Turn, params: Params, time: int) -> None:
         layout, where = self.layout, self._where
-        if turn.guarded and not where.names_rows:
+        if turn.guarded and not (where.names_rows and layout.depth):
             time -= 1  # so Paxos does, and what the same batch writes stays; but not where it writes the deleted row
         for values in where.partition_values(params):
             partition = layout.partition(values)

@@ -96,6 +96,7 @@ KEYSPACE = keyspaces.Keyspace(
                 '  PRIMARY KEY ((self, class), "limit", after)\n'
                 ") WITH comment = 'Says \"hi\" and ends in a backslash \\'"
             ),
+            options={"comment": 'Says "hi" and ends in a backslash \\'},
         ),
         keyspaces.Table(
             "schema",
@@ -112,6 +113,7 @@ KEYSPACE = keyspaces.Keyspace(
                 "  PRIMARY KEY (id)\n"
                 ") WITH comment = 'A module named as what others have.'"
             ),
+            options={"comment": "A module named as what others have."},
         ),
         keyspaces.Table(
             "types",
