@@ -42,18 +42,19 @@ class Turn:
 
     def merge(self, layout: Layout, key: bytes, change: Row) -> None:
         """Write a row, or static columns."""
-        shadow = self.connection.execute(layout.shadow, (key,)).fetchone()
-        if shadow is not None and shadow[0] > key:
-            change.shadow(shadow[1])
-        if change.is_empty():
+        deleted, written, record = self.connection.execute(layout.look, (key,)).fetchone()
+        if deleted is not None:
+            change.shadow(deleted)
+            if change.is_empty():
+                return
+        if record is None:
+            self.save(layout, key, None, change)
             return
-        static = not change.keys
-        before = self.load(layout, key, static=static)
-        after = self.load(layout, key, static=static) if before is not None and layout.derived else before
-        if after is None:
-            after = change
-        else:
-            after.merge(change, layout.as_bytes)
+        width = len(change.keys)
+        before = after = Row.read(written, decode(record), width)
+        if layout.derived:  # which compare the two
+            after = Row.read(written, decode(record), width)
+        after.merge(change, layout.as_bytes)
         self.save(layout, key, before, after)
 
     def save(self, layout: Layout, key: bytes, before: Row | None, after: Row) -> None:

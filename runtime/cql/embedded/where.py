@@ -90,10 +90,6 @@ class Where:
                 placed.remove((relation, place))
                 self._bounds.append((relation.operator, width, place))
 
-    def key(self, params: Params) -> bytes:
-        """The one row's key of a WHERE that names it by `=` only."""
-        return self.key_of()(params)
-
     def key_of(self) -> Callable[[Params], bytes]:
         """What makes the key of a WHERE that names one row by `=` only."""
         partition, codes = self._layout.partition, self._layout.codes
