@@ -11,6 +11,7 @@ from bench.results import NoPlace, facts, save, table
 
 BENCHMARKS = {
     "sql": "reads and writes through generated DAOs against bare drivers and SQLAlchemy; needs `make servers`",
+    "cql": "the same on Cassandra against its driver and cqlengine, on the embedded store against sqlite3",
     "rpc": "the unary call over HTTP and the WebSocket against bare tornado and grpc.aio",
     "push": "broadcasts, idle connections and reconnect storms against tornado, websockets and node ws",
     "generate": "`sun generate`, importing what it writes, and type-checking it",

@@ -38,12 +38,12 @@ async def run(url: str, wanted: int) -> tuple[float, float]:
     db = await connect(url)
     try:
         await _read(db.stream(_EVERY), 1_000)  # what the first rows load is no growth
-        before, began = _peak_mib(), time.perf_counter()
+        before, began = peak_mib(), time.perf_counter()
         count = await _read(db.stream(_EVERY), wanted)
         spent = time.perf_counter() - began
         if count < wanted:
             raise LookupError(f"{count} rows came, not {wanted}")
-        return count / spent, _peak_mib() - before
+        return count / spent, peak_mib() - before
     finally:
         await db.close()
 
@@ -58,7 +58,7 @@ async def _read(rows: AsyncGenerator[Line, None], wanted: int) -> int:
     return count
 
 
-def _peak_mib() -> float:
+def peak_mib() -> float:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 

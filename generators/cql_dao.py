@@ -10,11 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from generators import ir
+from generators import ir, proto_text
 from generators.cql_constants import python_constant
 from generators.cql_python import Names, annotation, constructor
 from generators.cql_types import user_defined
-from generators.proto_text import row
 from generators.python_names import cql_column, finder, identifier, table_class, table_module, user_field
 from generators.sql_walker import docstring
 
@@ -87,7 +86,7 @@ def parameters(fields: Fields) -> str:
 
 def values(fields: Fields) -> str:
     """The parameters as a tuple."""
-    return row(each.name for each in fields)
+    return proto_text.row(each.name for each in fields)
 
 
 def key_type(fields: Fields) -> str:
@@ -467,7 +466,7 @@ class UserTypeView:
     @property
     def fields_dict(self) -> str:
         """The TypedDict of its fields."""
-        return f"{self.made}Fields"
+        return _fields_dict(self.made)
 
     @property
     def summary(self) -> str:
@@ -658,6 +657,10 @@ def _user_type_constant(name: str) -> str:
     return f"{identifier(name, 'u')}_type"
 
 
+def _fields_dict(made: str) -> str:
+    return f"{made}Fields"
+
+
 def _of_kind(fields: Fields, kind: ir.ColumnKind) -> Fields:
     return tuple(each for each in fields if each.column.kind == kind)
 
@@ -717,7 +720,7 @@ def _update(row: str, of: str, fields: Fields) -> UpdateView:
         discard=f"Remove {', '.join(text for each, text in removed if each)}.",
     )
     what = "static columns of a partition" if of else "a row, which it makes where there is none"
-    structs = tuple(StructView(each, f"{each.python}Fields") for each in _of_type(fields, ir.UserDefined))
+    structs = tuple(StructView(each, _fields_dict(each.python)) for each in _of_type(fields, ir.UserDefined))
     return UpdateView(name, f"A change of {what}.", tuple(dicts), tuple(parts), structs)
 
 

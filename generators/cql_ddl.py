@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from generators import ir
 from generators.cql_scanner import RESERVED
-from generators.cql_types import NATIVE, is_type_name
+from generators.cql_types import NATIVE, is_plain_type_name
 
 _NATIVE_NAMES = {found: name for name, found in NATIVE.items()}
 # Not reserved, but a SELECT reads them as the start of something else.
@@ -21,7 +21,7 @@ def quoted(name: str) -> str:
     """A name as CQL needs it: in double quotes unless it is a plain one."""
     if re.fullmatch(r"[a-z][a-z0-9_]*", name) and name not in RESERVED | _READ_OTHERWISE:
         return name
-    return '"' + name.replace('"', '""') + '"'
+    return _in_quotes(name)
 
 
 def literal(value: ir.Option) -> str:
@@ -35,7 +35,7 @@ def literal(value: ir.Option) -> str:
 
 def type_text(found: ir.Type) -> str:
     """A type as `system_schema.columns.type` spells it, but for two things that are always here: what a vector holds is
-    frozen, which it is there only if it was written so; and a type that is called as one of CQL's is quoted.
+    frozen, which it is there only if it was written so; and a name that CREATE TYPE needs in quotes has them.
     """
     if isinstance(found, ir.Frozen):
         return f"frozen<{_bare(found.type)}>"
@@ -55,7 +55,7 @@ def _bare(found: ir.Type) -> str:
         case ir.Vector(item, size):
             return f"vector<{_inside(item)}, {size}>"
         case ir.UserDefined(name):
-            return quoted(name) if is_type_name(name) else _always_quoted(name)
+            return quoted(name) if is_plain_type_name(name) else _in_quotes(name)
         case _:
             return _NATIVE_NAMES[found]
 
@@ -65,7 +65,7 @@ def _inside(found: ir.Type) -> str:
     return f"frozen<{_bare(found)}>" if whole else _bare(found)
 
 
-def _always_quoted(name: str) -> str:
+def _in_quotes(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -103,16 +103,29 @@ def create_index(keyspace: str | None, table: str, index: ir.CqlIndex) -> str:
 
 def create_view(keyspace: str | None, view: ir.CqlView) -> str:
     selected = "*" if view.selects_all else ", ".join(quoted(column.name) for column in view.columns)
-    conditions = [f"{quoted(name)} IS NOT NULL" for name in view.not_null]
-    conditions += [f"{quoted(name)} {operator} {value}" for name, operator, value in view.filters]
     lines = [
         f"CREATE MATERIALIZED VIEW IF NOT EXISTS {_qualified(keyspace, view.name)} AS",
         f"  SELECT {selected}",
         f"  FROM {_qualified(keyspace, view.base)}",
-        f"  WHERE {' AND '.join(conditions)}",
+        f"  WHERE {where(view)}",
         f"  {_key(view.partition_key, view.clustering)}",
     ]
     return "\n".join(lines) + _with(view.columns, view.clustering, view.options, view.comment, always=True)
+
+
+def where(view: ir.CqlView) -> str:
+    """The conditions of a view."""
+    conditions = [f"{quoted(name)} IS NOT NULL" for name in view.not_null]
+    conditions += [f"{quoted(name)} {operator} {value}" for name, operator, value in view.filters]
+    return " AND ".join(conditions)
+
+
+def stated(options: Iterable[tuple[str, ir.Option]], comment: str = "") -> dict[str, ir.Option | dict[str, str]]:
+    """The options that a schema states, and the comment among them, with dicts for maps."""
+    found: dict[str, ir.Option | dict[str, str]] = {
+        name: dict(value) if isinstance(value, tuple) else value for name, value in options
+    }
+    return found | {"comment": comment} if comment else found
 
 
 def statements(keyspace: ir.Keyspace) -> Iterator[str]:

@@ -34,17 +34,23 @@ NATIVE: dict[str, ir.Type] = {
 }
 _SYNONYMS = {"varchar": "text"}
 _MADE = frozenset(["frozen", "list", "map", "set", "tuple", "vector"])
-# Words that Cassandra takes as the name of a column, but never of a type (checked on 5.0.6), and those with which a
-# type of that name could not be told from another.
-_NO_TYPE_NAMES = frozenset(
+# What a type can be called in quotes only (checked on 5.0.6). Cassandra's own metadata spells these without.
+_QUOTED_ONLY = frozenset(
     "bitstring byte cast complex count distinct enum interval json macaddr maxwritetime ttl writetime".split()
 )
 MAX_DEPTH = 32
 
 
 def is_type_name(name: str) -> bool:
-    """Whether a user-defined type may have this name without quotes."""
-    return name not in NATIVE and name not in _SYNONYMS and name not in _MADE | _NO_TYPE_NAMES | RESERVED
+    """Whether a user-defined type may have this name. Cassandra takes that of one of its own in quotes, but has none in
+    its metadata, so that nobody could tell the two apart.
+    """
+    return name not in NATIVE and name not in _SYNONYMS and name not in _MADE
+
+
+def is_plain_type_name(name: str) -> bool:
+    """Whether the name of a user-defined type needs no quotes for being a word of CQL."""
+    return name not in _QUOTED_ONLY | RESERVED
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +112,7 @@ class TypeReader:
     def _made(self, token: Token, depth: int, *, whole: bool) -> ir.Type:
         match token.value:
             case "frozen":
-                return self._frozen(depth, whole=whole)
+                return self._frozen(depth)
             case "list":
                 return ir.List(self._item(depth, "list", whole=whole))
             case "set":
@@ -130,7 +136,7 @@ class TypeReader:
                 self.reader.expect_symbol(",")
                 return ir.Vector(item, self._size())
 
-    def _frozen(self, depth: int, *, whole: bool) -> ir.Type:
+    def _frozen(self, depth: int) -> ir.Type:
         start = self.reader.here
         frozen = self._type(depth + 1, whole=True)
         if isinstance(frozen, ir.Frozen | ir.Tuple | ir.Vector):
@@ -174,11 +180,9 @@ class TypeReader:
         bracket = self.reader.peek()
         if bracket is not None and bracket.is_symbol("<"):
             raise Refused(token.start, "unknown-type", f"there is no type `{token.shown}<…>`")
-        if token.kind == "word" and not is_type_name(token.value):
-            if token.value in _MADE:
-                text = f"`{token.shown}` needs what it is made of: write {token.value}<…>"
-                raise Refused(token.start, "bad-type", text)
-            raise Refused(token.start, "unknown-type", f"there is no type `{token.shown}`")
+        if token.kind == "word" and token.value in _MADE:
+            text = f"`{token.shown}` needs what it is made of: write {token.value}<…>"
+            raise Refused(token.start, "bad-type", text)
         self.uses.append(TypeUse(token))
         return ir.UserDefined(token.value)
 

@@ -13,10 +13,10 @@ import re
 # What a DAO has or will have as methods, the parameters of its finders, and the names its annotations use.
 DAO_NAMES = frozenset(
     """
-    all avg average bool bulk bytes cache cached classmethod count datetime decimal delete distinct everywhere exists
-    first float from_message frozenset get get_many group_by increment insert insert_if_absent insert_many int list load max min one
-    order_by preload raw select set sql str stream sum t table to_message tuple types update update_row upsert
-    upsert_many values where
+    all avg average bool bulk bytes cache cached classmethod count datetime decimal delete distinct everywhere
+    exists first float from_message frozenset get get_many group_by increment insert insert_if_absent insert_many
+    int list load max min one order_by preload raw select set sql str stream sum t table to_message tuple types
+    update update_row upsert upsert_many values where
     after before limit cls self
     """.split()
 )

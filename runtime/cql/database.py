@@ -310,7 +310,7 @@ def connect_sync(url: str | CqlUrl, *, connect_timeout_ms: int | None = None) ->
 def _embedded(url: EmbeddedUrl) -> Engine:
     from runtime.cql.embedded import EmbeddedEngine
 
-    return EmbeddedEngine(url.path)
+    return EmbeddedEngine(url.path, page_size=url.page_size)
 
 
 def _paged(query: Pages[V], size: int | None) -> Reading[list[V]]:

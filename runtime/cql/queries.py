@@ -441,6 +441,11 @@ class Found(Rows[R]):
         table = self._table
         if not conditions:
             raise TypeError(f"{table.name}: allow_filtering() needs conditions")
+        for condition in conditions:
+            if condition.params[-1] is None:
+                raise TypeError(
+                    f"{table.name}.{condition.relation.columns[0]} is null or not: that is only asked in if_()"
+                )
         filters = self._filters + conditions
         _refuse_unfit(table, (*self._where, *(each.relation for each in filters)), len(self._where), self._tokens)
         return self._but("_filters", filters)

@@ -17,7 +17,6 @@ from runtime.cql.statements import (
     Bound,
     Change,
     Operation,
-    Operator,
     Outcome,
     Reading,
     Relation,
@@ -99,6 +98,7 @@ class Write(Query[None]):
     __slots__ = ("_table",)
 
     _table: Table[Any]
+    is_static = False  # to static columns of a partition, not to a row
 
     def bound(self, guarded: bool = False, conditions: tuple[Condition[Any], ...] = ()) -> Bound:
         """The request; `guarded` makes it one with IF EXISTS or IF NOT EXISTS, unless there are conditions."""
@@ -125,11 +125,14 @@ class Conditional(Query[Applied[R]]):
         table = write.table
         if table.is_counter:
             raise TypeError(f"{table.name}: counters know no conditions")
-        is_static = isinstance(write, Changes) and write.is_static
         for condition in conditions:
-            for name in condition.relation.columns:
-                if fault := _condition_fault(table.column(name), condition.relation.operator, is_static):
-                    raise TypeError(f"{table.name}.{name} {fault}")
+            column = table.column(condition.relation.columns[0])
+            if column.is_key:
+                raise TypeError(f"{table.name}.{column.name} is of the key, of which there is no condition")
+            if column.type.has_duration and condition.relation.operator in ("<", "<=", ">", ">="):
+                raise TypeError(f"{table.name}.{column.name} holds durations, which have no order")
+            if write.is_static and column.kind != "static":
+                raise TypeError(f"{table.name}.{column.name} is not static: a partition has no such column")
 
     @property
     def table(self) -> Table[R]:
@@ -143,17 +146,6 @@ class Conditional(Query[Applied[R]]):
     def resolve(self) -> Reading[Applied[R]]:
         table = self.table
         return Reading(self.bound(), lambda outcome: Applied(table, outcome))
-
-
-def _condition_fault(column: AnyColumn[Any, Any], operator: Operator, is_static: bool) -> str | None:
-    """Why Cassandra knows no such condition of a write, which may be of static columns alone."""
-    if column.is_key:
-        return "is of the key, of which there is no condition"
-    if is_static and column.kind != "static":
-        return "is of rows, and the write is of no row"
-    if operator in ("<", "<=", ">", ">=") and column.type.has_duration:
-        return "holds durations, which have no order"
-    return None
 
 
 @final
@@ -247,13 +239,12 @@ class Changes(Write, Generic[R]):
         self._ttl: int | None = None
         self._timestamp: int | None = None
 
+    @property
+    def is_static(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self._target.is_static
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._table.name}, {self._values!r})"
-
-    @property
-    def is_static(self) -> bool:
-        """Whether static columns are all that is changed."""
-        return self._target.is_static
 
     def _but(self, name: str, value: Any) -> Self:
         twin = copy.copy(self)

@@ -78,6 +78,14 @@ def test_a_bad_database_is_one_line_and_exit_code_2(run: Run, command: list[str]
     assert "secret" not in done.stderr + done.stdout
 
 
+def test_a_cluster_that_is_not_there_is_one_line_and_exit_code_2(run: Run) -> None:
+    done = run("serve", SUN_CQL_URL="cassandra://sun:secret@127.0.0.1:1/?connect_timeout_ms=20000")
+    assert done.returncode == 2
+    assert done.stderr.startswith("sun: 127.0.0.1:1: can't be reached")
+    assert done.stderr.count("\n") == 1
+    assert "secret" not in done.stderr + done.stdout
+
+
 def test_a_port_in_use_is_one_line(run: Run, project: Path) -> None:
     with serving(project) as server:
         done = run("serve", "--port", server.url.rpartition(":")[2], SUN_DATA_DIR=str(project / "other"))

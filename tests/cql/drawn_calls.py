@@ -17,7 +17,7 @@ from runtime.cql import types
 from runtime.cql.columns import AnyColumn
 from runtime.cql.tables import Index
 from tests.cql.called_keyspaces import Accessed
-from tests.cql.few_values import Draw, Few, Texts, few, fewest, list_text, map_text, set_text, tuple_text
+from tests.cql.few_values import Draw, Few, Texts, directions, few, fewest, list_text, map_text, set_text, tuple_text
 
 TTLS = (20_000, 3_000_000)
 """Seconds: long beside what a test takes."""
@@ -78,6 +78,9 @@ class Calls:
             each: known.get(each.name) or few(draw, each.type, as_key=alone and each.kind == "partition")
             for each in table.columns
         }
+        for index in table.indexes:
+            if isinstance(index.column.type, types.Vector):
+                self.few[index.column] = directions(index.column.type.dimensions)
         for column in table.columns:
             if not column.type.is_multi_cell:
                 self.few[column] = fewest(draw, self.few[column])

@@ -165,7 +165,9 @@ def create(db: SyncDatabase, url: str, *spaces: Space) -> None:
     statements = [f"CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {options}"]
     for each in spaces:
         statements += _ddl(keyspace, each.table)
-    db.engine.create_now({KEYSPACE: statements})
+    with db.engine.schema() as schema:
+        for statement in statements:
+            schema.run(statement, None)
 
 
 def _ddl(keyspace: str, table: cql.Table[Any]) -> list[str]:

@@ -52,7 +52,8 @@ def test_the_embedded_store_agrees_with_cassandra(cassandra_url: str, tmp_path: 
 @pytest.mark.parametrize("case", _GOLDEN)
 def test_it_agrees_on_the_schemas_of_golden_cases(cassandra_url: str, tmp_path: Path, case: str) -> None:
     (schema,) = (Path(__file__).parents[1] / "golden" / case / "schema" / "cql").glob("*.cql")
-    made = compiled(schema.read_text("utf-8"), schema.stem, tmp_path)
+    text = schema.read_text("utf-8").replace("-- sun: enum=", "-- ")  # whose .proto files are not here
+    made = compiled(text, schema.stem, tmp_path)
     _agree(cassandra_url, made, max(wanted(_EXAMPLES) // 10, 5), case)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,30 @@ FOUND = space(
     indexes={"v": "", "s": "values", "k": "keys", "e": "entries", "n": "sai", "vec": "sai"},
 )
 SCANNED = space("scanned", {"p": types.Int()}, {"c": types.Int()}, {"v": types.Int()}, statics={"s": types.Int()})
-EVERY = (ROWS, FLAT, PARTS, SHORT_LIVED, TALLY, FOUND, SCANNED)
+BASE = space("base", {"p": types.Int()}, {"c": types.Int()}, {"v": types.Int(), "w": types.Text(), "x": types.Int()})
+BY_VALUE = space(
+    "by_value",
+    {"v": types.Int()},
+    {"p": types.Int(), "c": types.Int()},
+    {"w": types.Text()},
+    view=cql.View(BASE.table, ("v", "p", "c")),
+)
+TURNED = space(
+    "turned",
+    {"p": types.Int()},
+    {"c": types.Int()},
+    {"v": types.Int()},
+    descending=("c",),
+    view=cql.View(BASE.table, ("p", "c")),
+)
+LATE = space(
+    "late",
+    {"p": types.Int()},
+    {"v": types.Int(), "c": types.Int()},
+    {"w": types.Text(), "x": types.Int()},
+    view=cql.View(BASE.table, ("p", "v"), (("c", ">=", 2),)),
+)
+EVERY = (BASE, BY_VALUE, TURNED, LATE, ROWS, FLAT, PARTS, SHORT_LIVED, TALLY, FOUND, SCANNED)
 
 
 @pytest.fixture(scope="module", params=["embedded", pytest.param("cassandra", marks=pytest.mark.cassandra)])
@@ -468,7 +492,7 @@ def test_a_condition_that_fails_tells_what_its_columns_hold(db: SyncDatabase, p:
     told = db.run(FLAT.update(p, "q").set(v=2).if_(w == "x", v == 1))
     assert not told.applied
     assert (told.value(v), told.value(w)) == (1, None)
-    assert db.run(FLAT.update(p, "q").set(v=2).if_(w == None, v.in_([1, 5]))).applied  # noqa: E711
+    assert db.run(FLAT.update(p, "q").set(v=2).if_(w.is_null(), v.in_([1, 5]))).applied
     assert not db.run(FLAT.delete(p, "q").if_(v > 2)).applied
     assert not db.run(FLAT.delete(p, "q").if_(w < "x")).applied
     assert db.run(FLAT.delete(p, "q").if_(w != "x")).applied
@@ -478,7 +502,7 @@ def test_conditions_on_a_row_that_is_not_there(db: SyncDatabase, p: int) -> None
     v = FLAT.v
     told = db.run(FLAT.update(p, "q").set(v=2).if_(v == 1))
     assert (told.applied, told.exists) == (False, False)
-    assert db.run(FLAT.update(p, "q").set(v=2).if_(v == None)).applied  # noqa: E711
+    assert db.run(FLAT.update(p, "q").set(v=2).if_(v.is_null())).applied
     assert db.run(FLAT.get(p, "q")) == FLAT.row(p, "q", v=2)
 
 
@@ -595,6 +619,51 @@ def test_filters_ask_every_row_and_null_meets_none(db: SyncDatabase, p: int) -> 
     assert found(db, rows.allow_filtering(FOUND.t == 4, FOUND.x == 0), p) == [0]
     assert found(db, rows.allow_filtering(FOUND.x >= 0).limit(2), p) == [0, 1]
     assert found(db, FOUND.scan().allow_filtering(FOUND.x == 3, FOUND.c > 1), p) == [3]
+
+
+def told(db: SyncDatabase, query: Any, expected: list[Any]) -> None:
+    """A view of Cassandra's comes to this; writes do not wait for it."""
+    deadline = time.monotonic() + 10
+    while (rows := db.run(query)) != expected and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert rows == expected
+
+
+def test_a_view_follows_the_column_of_its_key(db: SyncDatabase, p: int) -> None:
+    v = 1_000_000 + p
+    db.run(BASE.insert(p, 1, v=v, w="a"))
+    db.run(BASE.insert(p, 2, v=v, w="b", timestamp=LONG_AGO))
+    db.run(BASE.insert(p, 3, w="c"))
+    told(db, BY_VALUE.slice(v), [BY_VALUE.row(v, p, 1, w="a"), BY_VALUE.row(v, p, 2, w="b")])
+    db.run(BASE.update(p, 1).set(v=-v))
+    db.run(BASE.update(p, 2).set(w=cql.NULL))
+    told(db, BY_VALUE.slice(v), [BY_VALUE.row(v, p, 2)])
+    told(db, BY_VALUE.slice(-v), [BY_VALUE.row(-v, p, 1, w="a")])
+    db.run(BASE.update(p, 2).set(v=v + 1).timestamp(LONG_AGO - 1))
+    db.run(BASE.update(p, 1).set(v=cql.NULL))
+    told(db, BY_VALUE.slice(-v), [])
+    told(db, BY_VALUE.slice(v), [BY_VALUE.row(v, p, 2)])
+    db.run(BASE.delete_partition(p))
+    told(db, BY_VALUE.slice(v), [])
+
+
+def test_a_view_row_lives_by_columns_that_the_view_leaves_out(db: SyncDatabase, p: int) -> None:
+    db.run(BASE.update(p, 1).set(x=1))
+    db.run(BASE.update(p, 2).set(v=2))
+    told(db, TURNED.slice(p), [TURNED.row(p, 2, v=2), TURNED.row(p, 1)])
+    db.run(BASE.update(p, 1).set(x=cql.NULL))
+    told(db, TURNED.slice(p), [TURNED.row(p, 2, v=2)])
+    db.run(BASE.delete_slice(p, at_least=0))
+    told(db, TURNED.slice(p), [])
+
+
+def test_a_view_has_the_rows_that_meet_its_filters(db: SyncDatabase, p: int) -> None:
+    for c in range(4):
+        db.run(BASE.insert(p, c, v=8 + c, w="w"))
+    told(db, LATE.slice(p), [LATE.row(p, 8 + c, c, w="w") for c in (2, 3)])
+    db.run(BASE.update(p, 0).set(v=99))
+    db.run(BASE.update(p, 2).set(v=99))
+    told(db, LATE.slice(p), [LATE.row(p, 11, 3, w="w"), LATE.row(p, 99, 2, w="w")])
 
 
 def test_vectors_are_found_by_cosine(db: SyncDatabase, p: int) -> None:

@@ -407,6 +407,30 @@ def test_a_write_that_waits_too_long_says_so(path: Path) -> None:
         assert db.run(PLAIN.slice(1).count()) == 1
 
 
+def test_a_read_ends_at_its_time_limit(path: Path) -> None:
+    with opened(path) as db:
+        db.run(cql.batch([PLAIN.insert(1, c, v=c) for c in range(30_000)]))
+        slow = PLAIN.scan().allow_filtering(PLAIN.v < 0).options(timeout_ms=1)
+        with pytest.raises(Timeout):
+            db.run(slow)
+        with pytest.raises(Timeout):
+            asyncio.run(Database(db.engine).run(slow))
+        assert db.run(PLAIN.scan().count()) == 30_000
+
+
+def test_an_interrupted_thread_undoes_its_write_and_goes_out_of_the_way(path: Path) -> None:
+    with opened(path) as db:
+        db.run(PLAIN.insert(1, 1))
+
+        def interrupted(_: Any) -> Any:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            db.engine._writer.run(interrupted)  # pyright: ignore[reportAttributeAccessIssue]
+        db.run(PLAIN.insert(1, 2))
+        assert db.run(PLAIN.slice(1).count()) == 2
+
+
 def test_a_cancelled_write_stands_in_nobody_s_way(path: Path) -> None:
     async def main() -> None:
         db = Database(EmbeddedEngine(str(path)))

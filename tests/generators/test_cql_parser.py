@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generators import cql_ddl, ir
+from generators import cql_ddl, ir, pipeline
 from generators.cql_parser import parse_keyspace, parse_keyspaces
 from generators.diagnostics import Diagnostics, SchemaError
 from tests.examples import drawn
@@ -156,7 +156,7 @@ def test_a_frozen_collection_is_another_type_than_the_collection() -> None:
         ("vector<float>", "syntax: `>` stands where `,` was expected"),
         ("other.list<int>", "unknown-type: there is no type `list<…>`"),
         ("5", "syntax: `5` stands where a type was expected"),
-        ("ttl", "unknown-type: there is no type `ttl`"),
+        ("ttl", "unknown-type: there is no type `ttl`: use one of CQL's or declare it with CREATE TYPE"),
         ("list<" * 40 + "int" + ">" * 40, "bad-type: types can't stand more than 32 deep in each other"),
     ],
 )
@@ -250,7 +250,7 @@ def test_a_comma_too_many_is_taken_as_cassandra_takes_it() -> None:
         ("v int NOT NULL", "syntax: `NOT` is not understood after the column"),
         ("v", "syntax: a type is missing here"),
         ("select int", 'bad-name: `select` is a reserved word, so a column needs quotes for that name: "select"'),
-        ('"" int', 'bad-name: `""` can\'t name a column: it is empty or too long'),
+        ('"" int', 'bad-name: `""` can\'t name a column: use 1 to 1000 characters'),
         ("_v int", "syntax: `_` stands where the name of a column was expected"),
         ("v int, v text", "duplicate-column: `t` has a column `v` already"),
         ("v int static", "bad-column: `v` can't be static, for `t` has no clustering column"),
@@ -552,10 +552,7 @@ def test_directives_say_what_cql_has_no_word_for() -> None:
         ),
         (
             "CREATE TYPE u (a int -- sun: enum=a.B\n)",
-            (
-                "1:22: bad-directive: `enum` concerns a column, but no table follows: "
-                "put it above the column or at its line's end"
-            ),
+            "1:22: bad-directive: enum=a.B is for columns: a field of a type holds numbers",
         ),
         (
             "CREATE TABLE t (k int PRIMARY KEY);\n-- sun: enum=a.B",
@@ -665,13 +662,11 @@ def test_a_keyspace_keeps_how_it_is_replicated() -> None:
             "1:21: unsupported: keyspace `b` in the file of `a`: a file holds one keyspace",
         ),
         ("USE a b", "1:7: syntax: `b` is not understood after USE"),
+        ("CREATE TYPE int (a int)", "1:13: bad-name: `int` is a type of CQL, so no other can have that name"),
+        ('CREATE TYPE "list" (a int)', '1:13: bad-name: `"list"` is a type of CQL, so no other can have that name'),
         (
-            "CREATE TYPE int (a int)",
-            '1:13: bad-name: `int` is a word that can\'t name a type without quotes: write "int"',
-        ),
-        (
-            "CREATE TYPE list (a int)",
-            '1:13: bad-name: `list` is a word that can\'t name a type without quotes: write "list"',
+            "CREATE TYPE enum (a int)",
+            '1:13: bad-name: `enum` is a word that can\'t name a type without quotes: write "enum"',
         ),
         ("CREATE TYPE u ()", "1:16: syntax: a field is missing here"),
         ("CREATE TYPE u (a int, a int)", "1:23: duplicate-field: type `u` has a field `a` already"),
@@ -789,6 +784,20 @@ def test_a_folder_has_a_keyspace_a_file(tmp_path: Path) -> None:
         f"schema/cql/system_x.cql:1:1: bad-name: `system_x` {wrong}",
     ]
     assert parse_keyspaces(tmp_path / "none", "schema/cql", Diagnostics()) == ()
+
+
+def test_keyspaces_are_part_of_what_is_loaded_and_of_what_it_follows_from(tmp_path: Path) -> None:
+    file = tmp_path / "schema/cql/shop.cql"
+    file.parent.mkdir(parents=True)
+    file.write_text("CREATE TABLE t (k int PRIMARY KEY)")
+    (source,) = pipeline.sources(tmp_path)
+    (made,) = pipeline.load(source).keyspaces
+    assert (made.name, made.file, [each.name for each in made.tables]) == ("shop", "schema/cql/shop.cql", ["t"])
+    before = source.inputs()
+    file.write_text("CREATE TABLE t (k itn PRIMARY KEY)")
+    assert source.inputs() != before
+    with pytest.raises(SchemaError, match=re.escape("schema/cql/shop.cql:1:19: unknown-type: there is no type `itn`")):
+        pipeline.load(source)
 
 
 # --- indexes ---------------------------------------------------------------------------------------------------------

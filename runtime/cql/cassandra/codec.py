@@ -71,9 +71,9 @@ def _of_relations(table: Table[Any], relations: Sequence[Relation]) -> Iterator[
             case "in":
                 yield List(type, True)
             case "contains":
-                yield type.value if isinstance(type, Map) else cast("List[Any]", type).item
+                yield type.value if isinstance(type, Map) else cast("List", type).item
             case "contains key":
-                yield cast("Map[Any, Any]", type).key
+                yield cast("Map", type).key
             case "entry":
                 yield from _entry(type)
             case _:
@@ -89,7 +89,7 @@ def _of_change(type: CqlType[Any], change: Change) -> Iterator[CqlType[Any]]:
         case "entry":
             yield from _entry(type)
         case "item":
-            yield from (_INT, cast("List[Any]", type).item)
+            yield from (_INT, cast("List", type).item)
         case "field":
             yield dict(cast("UserDefined[Any]", type).fields)[change.field]
         case "increment":
@@ -97,7 +97,7 @@ def _of_change(type: CqlType[Any], change: Change) -> Iterator[CqlType[Any]]:
 
 
 def _entry(type: CqlType[Any]) -> tuple[CqlType[Any], CqlType[Any]]:
-    of = cast("Map[Any, Any]", type)
+    of = cast("Map", type)
     return of.key, of.value
 
 

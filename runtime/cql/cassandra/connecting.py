@@ -10,6 +10,7 @@ from typing import Any
 from runtime.cql.cassandra import driver
 from runtime.cql.cassandra.failures import reach
 from runtime.cql.cassandra.protocol import Handler
+from runtime.cql.cassandra.scheduler import Scheduler
 from runtime.cql.errors import CqlError
 from runtime.cql.urls import CassandraUrl, InvalidUrl, Tls
 
@@ -26,8 +27,12 @@ _PROTOCOL = 4
 that is used here. Every Cassandra from 2.2 on speaks 4.
 """
 
-_HEARD = ("Control connection failed to connect", "Error preparing query")
-"""Beginnings of what the driver logs, with a traceback, and raises as well."""
+_HEARD = (
+    "Control connection failed to connect",
+    "[control connection] Error connecting to",
+    "Error preparing query",
+)
+"""Beginnings of what the driver logs, with a traceback, and raises or says in one line as well."""
 
 
 class Connection(driver.DefaultConnection):
@@ -83,6 +88,8 @@ def open_session(url: CassandraUrl, timestamps: Callable[[], int]) -> tuple[Any,
         cluster = driver.Cluster(**_options(url), timestamp_generator=timestamps)
     except driver.UnresolvableContactPoints as error:
         raise reach(url.place, error) from error
+    cluster.scheduler.shutdown()
+    cluster.scheduler = Scheduler(cluster.executor)
     try:
         session = cluster.connect()
         _check_dc(url, cluster.metadata.all_hosts())

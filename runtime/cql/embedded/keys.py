@@ -177,7 +177,7 @@ def order_code(type: CqlType[Any]) -> Code:
         case Set():
             return _items(order_code(type.item), lambda values: sorted(values, key=type.item.order))
         case Map():
-            return _entries(cast("Map[Any, Any]", type))
+            return _entries(type)
         case Vector():
             item = order_code(type.item)
             return lambda values: b"".join(map(item, values))
@@ -286,6 +286,6 @@ def _items(item: Code, ordered: Callable[[Any], list[Any]]) -> Code:
     return lambda values: b"".join(b"\1" + item(value) for value in ordered(values)) + b"\0"
 
 
-def _entries(type: Map[Any, Any]) -> Code:
+def _entries(type: Map) -> Code:
     key, each, order = order_code(type.key), order_code(type.value), type.key.order
     return lambda values: b"".join(b"\1" + key(one) + each(values[one]) for one in sorted(values, key=order)) + b"\0"

@@ -76,11 +76,11 @@ class Layout:
         self.count_onward = f"{counted} AND {living}"
         self.onward = f"{rows} AND {living} ORDER BY k"
         # The last range that begins at or before a key is the only one that can hold it: no two overlap.
-        self.shadow = f"SELECT e, t FROM {self.deleted} WHERE s <= ? ORDER BY s DESC LIMIT 1"
+        last = f"(SELECT e, t FROM {self.deleted} WHERE s <= ?1 ORDER BY s DESC LIMIT 1) WHERE e > ?1"
+        self.look = f"SELECT (SELECT t FROM {last}), t, v FROM (SELECT 1) LEFT JOIN {self.rows} ON k = ?1"
         fresh = (
-            f"INSERT INTO {self.rows} (k, t, v) SELECT ?1, ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM"
-            f" (SELECT e, t FROM {self.deleted} WHERE s <= ?1 ORDER BY s DESC LIMIT 1) WHERE e > ?1 AND t >= ?2)"
-            " ON CONFLICT (k) DO"
+            f"INSERT INTO {self.rows} (k, t, v) SELECT ?1, ?2, ?3"
+            f" WHERE NOT EXISTS (SELECT 1 FROM {last} AND t >= ?2) ON CONFLICT (k) DO"
         )
         self.add = f"{fresh} NOTHING"
         self.replace = f"{fresh} UPDATE SET t = excluded.t, x = NULL, v = excluded.v WHERE t < excluded.t"

@@ -86,7 +86,7 @@ class ReadPlan:
         if self._counts or self._where.rest or self._nearest is not None or not self._where.names_partitions:
             return False
         most = size if self._limit is None else min(size, params[self._limit])
-        return most <= SHORT or self._where.names_one_row
+        return self._where.ways(params) <= SHORT and (most <= SHORT or self._where.names_one_row)
 
     def getter(self) -> Callable[[sqlite3.Connection, Params, Callable[[], int]], Outcome]:
         """What reads the one row of `is_get`; it asks what second it is only where something of the row ends."""

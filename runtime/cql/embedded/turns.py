@@ -17,7 +17,7 @@ from runtime.cql.embedded.stored import Stamps
 
 _PURGED = 16  # deletions that are over, dropped at every new one
 SWEPT = 256
-"""Rows that are over, dropped of a table at once."""
+"""Rows that are dropped of a table at once."""
 
 
 class Turn:
@@ -42,18 +42,19 @@ class Turn:
 
     def merge(self, layout: Layout, key: bytes, change: Row) -> None:
         """Write a row, or static columns."""
-        shadow = self.connection.execute(layout.shadow, (key,)).fetchone()
-        if shadow is not None and shadow[0] > key:
-            change.shadow(shadow[1])
-        if change.is_empty():
+        deleted, written, record = self.connection.execute(layout.look, (key,)).fetchone()
+        if deleted is not None:
+            change.shadow(deleted)
+            if change.is_empty():
+                return
+        if record is None:
+            self.save(layout, key, None, change)
             return
-        static = not change.keys
-        before = self.load(layout, key, static=static)
-        after = self.load(layout, key, static=static) if before is not None and layout.derived else before
-        if after is None:
-            after = change
-        else:
-            after.merge(change, layout.as_bytes)
+        width = len(change.keys)
+        before = after = Row.read(written, decode(record), width)
+        if layout.derived:  # which compare the two
+            after = Row.read(written, decode(record), width)
+        after.merge(change, layout.as_bytes)
         self.save(layout, key, before, after)
 
     def save(self, layout: Layout, key: bytes, before: Row | None, after: Row) -> None:
@@ -84,11 +85,12 @@ class Turn:
         self._remember(layout, low, high, time)
 
     def _delete_each(self, layout: Layout, low: bytes, high: bytes, time: int) -> None:
-        for key, written, record in self.connection.execute(layout.older, (low, high, time)).fetchall():
-            row = Row.read(written, decode(record), layout.width_at(key))
-            self.connection.execute(layout.drop, (key,))
-            for derived in layout.derived:
-                derived.change(self.connection, key, row, None)
+        while older := self.connection.execute(f"{layout.older} LIMIT {SWEPT}", (low, high, time)).fetchall():
+            for key, written, record in older:
+                row = Row.read(written, decode(record), layout.width_at(key))
+                self.connection.execute(layout.drop, (key,))
+                for derived in layout.derived:
+                    derived.change(self.connection, key, row, None)
 
     def _hide(self, layout: Layout, low: bytes, high: bytes, time: int) -> None:
         """Cassandra's counters go on from where they were when their row was deleted, as long as its cache knows."""

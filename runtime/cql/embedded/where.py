@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
@@ -89,10 +90,6 @@ class Where:
                 placed.remove((relation, place))
                 self._bounds.append((relation.operator, width, place))
 
-    def key(self, params: Params) -> bytes:
-        """The one row's key of a WHERE that names it by `=` only."""
-        return self.key_of()(params)
-
     def key_of(self) -> Callable[[Params], bytes]:
         """What makes the key of a WHERE that names one row by `=` only."""
         partition, codes = self._layout.partition, self._layout.codes
@@ -120,6 +117,10 @@ class Where:
     @property
     def names_one_row(self) -> bool:
         return self._is_single and self.names_rows
+
+    def ways(self, params: Params) -> int:
+        """How many ranges of rows the lists of IN make together."""
+        return math.prod(len(params[place]) for place, is_list in (*(self._partition or ()), *self._chosen) if is_list)
 
     def partition_values(self, params: Params) -> list[Sequence[Any]]:
         """The partitions as the values of their columns, in order of these."""

@@ -236,7 +236,7 @@ class UpdatePlan(_Times):
 
     def target(self, params: Params) -> tuple[bytes, bytes | None]:
         partition = self.layout.partition(self.partition_values(params))
-        return partition, self._where.key(params) if self._regulars else None
+        return partition, self._where.key_of()(params) if self._regulars else None
 
     def run(self, turn: Turn, params: Params, time: int) -> None:
         end, ttl = self.end(self.ttl(params), turn.now)
@@ -374,7 +374,7 @@ class DeletePlan:
         return self._where.partition_values(params)[0]
 
     def target(self, params: Params) -> tuple[bytes, bytes | None]:
-        return self.layout.partition(self.partition_values(params)), self._where.key(params)
+        return self.layout.partition(self.partition_values(params)), self._where.key_of()(params)
 
     def run(self, turn: Turn, params: Params, time: int) -> None:
         layout, where = self.layout, self._where
