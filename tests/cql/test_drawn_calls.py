@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies"),
 ]
 
-_EXAMPLES = 100
+_EXAMPLES = 80
 _TABLES = 10  # of a keyspace: a server takes a third of a second to make one
 _SEQUENCES = 250  # of a keyspace
 _GOLDEN = ("cql_indexes", "cql_keys", "cql_tables", "cql_types")
