@@ -23,7 +23,7 @@ from runtime.cql.statements import (
 )
 from runtime.cql.tables import Table
 from runtime.cql.tokens import TokenRange
-from runtime.cql.types import UserDefined
+from runtime.cql.types import UserDefined, Vector
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -494,6 +494,8 @@ def _refuse_unfit(table: Table[Any], where: Sequence[Relation], keyed: int, toke
             column = table.column(name)
             if place >= keyed:
                 fault = _filter_fault(relation.operator, column)
+                if isinstance(column.type, Vector) and any(index.column is column for index in table.indexes):
+                    fault = "has an index, which finds what is nearest and nothing else"
                 if fault is None and tokens is not None and column.kind == "partition":
                     fault = "is of the partition key, which the tokens choose already"
                 if fault:

@@ -17,7 +17,7 @@ from runtime.cql import types
 from runtime.cql.columns import AnyColumn
 from runtime.cql.tables import Index
 from tests.cql.called_keyspaces import Accessed
-from tests.cql.few_values import Draw, Few, Texts, few, fewest, list_text, map_text, set_text, tuple_text
+from tests.cql.few_values import Draw, Few, Texts, directions, few, fewest, list_text, map_text, set_text, tuple_text
 
 TTLS = (20_000, 3_000_000)
 """Seconds: long beside what a test takes."""
@@ -39,14 +39,23 @@ class Call:
         return self.text if self.page_size is None else f"{self.text}  # in pages of {self.page_size}"
 
 
+def _mostly(*weighted: tuple[int, st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]:
+    """One of these, each as often as its weight says; `st.one_of` takes what is given twice as given once."""
+    chances = [found for weight, found in weighted for _ in range(weight)]
+    return st.integers(0, len(chances) - 1).flatmap(lambda place: chances[place])
+
+
+_NOTHING = st.just("")
+
+
 def _optional(name: str, values: st.SearchStrategy[Any]) -> Texts:
     """An argument behind others, perhaps."""
-    return st.just("") | values.map(lambda value: f", {name}={value}")
+    return _NOTHING | values.map(lambda value: f", {name}={value}")
 
 
 def _chained(name: str, values: st.SearchStrategy[Any]) -> Texts:
     """A call of a method on what there is, perhaps."""
-    return st.just("") | values.map(lambda value: f".{name}({value})")
+    return _NOTHING | values.map(lambda value: f".{name}({value})")
 
 
 def _arguments(given: Iterable[tuple[str, str]]) -> str:
@@ -69,6 +78,9 @@ class Calls:
             each: known.get(each.name) or few(draw, each.type, as_key=alone and each.kind == "partition")
             for each in table.columns
         }
+        for index in table.indexes:
+            if isinstance(index.column.type, types.Vector):
+                self.few[index.column] = directions(index.column.type.dimensions)
         for column in table.columns:
             if not column.type.is_multi_cell:
                 self.few[column] = fewest(draw, self.few[column])
@@ -112,19 +124,26 @@ class Calls:
 
     def _value(self, column: AnyColumn[Any, Any], *, null: bool = True) -> Texts:
         whole = self.few[column].whole
-        return st.one_of(whole, whole, whole, st.just("NULL")) if null else whole
+        return _mostly((3, whole), (1, st.just("NULL"))) if null else whole
 
     @property
     def row_text(self) -> Texts:
-        return st.tuples(self.named_key(), self.values(self.others)).map(
-            lambda parts: f"{self.row}({parts[0]}{''.join(f', {name}={value}' for name, value in parts[1].items())})"
+        return self.key.flatmap(self._row_of)
+
+    def _row_of(self, key: tuple[str, ...]) -> Texts:
+        names = [self.names[column] for column in self.table.primary_key]
+        given = _arguments(zip(names, key, strict=True))
+        return self.values(self.others).map(
+            lambda values: f"{self.row}({given}{''.join(f', {name}={value}' for name, value in values.items())})"
         )
 
     @property
     def times(self) -> Texts:
         """`, ttl=…, timestamp=…` of an insert."""
         ttl = _optional("ttl", st.sampled_from((0, *TTLS)))
-        return st.tuples(ttl | st.just(""), _optional("timestamp", st.sampled_from(TIMESTAMPS))).map("".join)
+        return st.tuples(_mostly((2, _NOTHING), (1, ttl)), _optional("timestamp", st.sampled_from(TIMESTAMPS))).map(
+            "".join
+        )
 
     @property
     def insert(self) -> Texts:
@@ -206,20 +225,22 @@ class Calls:
     def delete(self) -> Texts:
         timestamp = _chained("timestamp", st.sampled_from(TIMESTAMPS))
         rows = self.named_key().map(lambda key: f"{self.dao}.delete({key})")
-        found = [rows, rows]
+        found = [(2, rows)]
         if self.table.clustering:
-            found.append(self.named_partition().map(lambda key: f"{self.dao}.delete_partition({key})"))
-            found.append(self.ranged("delete_slice", bounded=True))
-        return st.tuples(st.one_of(found), timestamp).map("".join)
+            found.append((1, self.named_partition().map(lambda key: f"{self.dao}.delete_partition({key})")))
+            found.append((2, self.ranged("delete_slice", bounded=True)))
+        return st.tuples(_mostly(*found), timestamp).map("".join)
 
     @property
     def conditional(self) -> Texts:
         """A write with a condition on a row or a partition."""
         ttl = _chained("ttl", st.sampled_from(TTLS))
         deletes = self.named_key().map(lambda key: f"{self.dao}.delete({key})")
-        rows = [st.tuples(self.row_begun, ttl).map("".join)] * 2 if self.regular else []
+        writes = deletes
+        if self.regular:
+            writes = _mostly((2, st.tuples(self.row_begun, ttl).map("".join)), (1, deletes))
         found = [
-            st.tuples(st.one_of([*rows, deletes]), self._guard(self.others)).map("".join),
+            st.tuples(writes, self._guard(self.others)).map("".join),
             self.insert_if_not_exists,
         ]
         if self.table.statics:
@@ -239,18 +260,20 @@ class Calls:
         """A condition on one column; `none` says that it may be None that it is compared with."""
         name, found = f"{self.dao}.{self.names[column]}", self.few[column]
         operators = _COMPARED if unequal else [each for each in _COMPARED if each != "!="]
+        if column.type.is_multi_cell:  # whether an order with an empty one is an error, is up to what else is asked
+            operators = ["==", "!="]
         compared = st.tuples(st.sampled_from(operators), found.whole).map(lambda parts: f"{name} {' '.join(parts)}")
         one_of = st.lists(found.whole, max_size=3).map(lambda values: f"{name}.in_({list_text(values)})")
-        conditions = [compared, compared, one_of]
+        conditions = [(3, compared), (1, one_of)]
         if none:
-            conditions.append(st.sampled_from(("==", "!=")).map(lambda operator: f"{name} {operator} None"))
-        return st.one_of([*conditions, *self._contained(column)])
+            conditions.append((1, st.sampled_from(("==", "!=")).map(lambda operator: f"{name} {operator} None")))
+        return _mostly(*conditions, *((3, contained) for contained in self._contained(column)))
 
     def _contained(self, column: AnyColumn[Any, Any]) -> list[Texts]:
         name, found = f"{self.dao}.{self.names[column]}", self.few[column]
         match column.type:
             case types.List() | types.Set():
-                return [found.parts[0].whole.map(lambda item: f"{name}.contains({item})")] * 2
+                return [found.parts[0].whole.map(lambda item: f"{name}.contains({item})")]
             case types.Map():
                 keys, values = found.parts[0].whole, found.parts[1].whole
                 return [
@@ -283,17 +306,19 @@ class Calls:
         """One without a condition, which any batch can hold."""
         if self.table.is_counter:
             return self.increment
-        return st.one_of([self.insert] * 3 + [self.update] * 4 * bool(self.others) + [self.delete])
+        updates = [(4, self.update)] if self.others else []
+        return _mostly((3, self.insert), *updates, (1, self.delete))
 
     @property
     def write(self) -> Texts:
         if self.table.is_counter:
             return self.increment
-        rows = st.lists(self.row_text, max_size=3).map(list_text)
+        keys = st.lists(self.key, max_size=3, unique=True)  # since they are written side by side
+        rows = keys.flatmap(lambda found: st.tuples(*map(self._row_of, found))).map(list).map(list_text)
         many = st.tuples(rows, st.sampled_from(TIMESTAMPS)).map(
             lambda parts: f"{self.dao}.insert_many({parts[0]}, timestamp={parts[1]})"
         )
-        return st.one_of([self.plain_write] * 6 + [self.conditional] * 3 + [many, self.guarded_batch])
+        return _mostly((7, self.plain_write), (3, self.conditional), (1, many), (1, self.guarded_batch))
 
     @property
     def guarded_batch(self) -> Texts:
@@ -342,11 +367,7 @@ class Calls:
             return values.map(lambda parts: parts[0] if bare else tuple_text(parts))
 
         bound = st.integers(1, len(columns)).flatmap(of)
-        return (
-            st.just("")
-            | st.just("")
-            | st.tuples(st.sampled_from(words), bound).map(lambda parts: f", {parts[0]}={parts[1]}")
-        )
+        return _NOTHING | st.tuples(st.sampled_from(words), bound).map(lambda parts: f", {parts[0]}={parts[1]}")
 
     @property
     def slice(self) -> Texts:
@@ -384,16 +405,11 @@ class Calls:
 
     @property
     def _tokens(self) -> Texts:
-        return st.just("") | st.integers(0, 2).map(lambda place: f"token_ranges(3)[{place}]")
+        return _NOTHING | st.integers(0, 2).map(lambda place: f"token_ranges(3)[{place}]")
 
-    @property
-    def found(self) -> Texts:
-        """What the indexes find."""
-        table = self.table
-        calls: list[Texts] = []
-        for index, method in zip(table.indexes, self.accessed.finders, strict=True):
-            calls += self._finders(index, method)
-        return st.one_of(calls)
+    def _all_finders(self) -> list[Texts]:
+        indexes = zip(self.table.indexes, self.accessed.finders, strict=False)  # those of a base are no view's
+        return [call for index, method in indexes for call in self._finders(index, method)]
 
     def _finders(self, index: Index, method: str) -> list[Texts]:
         few = self.few[index.column]
@@ -406,6 +422,8 @@ class Calls:
             case "entries":
                 whole = st.tuples(few.parts[0].whole, few.parts[1].whole)
                 return [whole.map(lambda entry: f"{start}{', '.join(entry)})")]
+            case _ if method.startswith("nearest"):  # near enough is all that Cassandra promises
+                return []
             case _:
                 found = [few.whole.map(lambda value: f"{start}{value})")]
                 if "at_least" in inspect.signature(getattr(self.accessed.dao, method)).parameters:
@@ -416,12 +434,12 @@ class Calls:
     @property
     def rows(self) -> Texts:
         """Queries that give rows, and can be filtered, limited, counted, chosen from and paged."""
-        found = [self.scan, self.slice_in]
+        found = [(2, self.scan), (1, self.slice_in)]
         if self.table.clustering:
-            found += [self.slice] * 5
-        if self.table.indexes:
-            found += [self.found] * 3
-        return st.tuples(st.one_of(found), self._filter, self._limits).map("".join)
+            found.append((6, self.slice))
+        if finders := self._all_finders():
+            found.append((4, st.one_of(finders)))
+        return st.tuples(_mostly(*found), self._filter, self._limits).map("".join)
 
     @property
     def _filter(self) -> Texts:
@@ -429,12 +447,12 @@ class Calls:
             lambda column: self.condition(column, none=False, unequal=False)
         )
         some = st.lists(filtered, min_size=1, max_size=2).map(lambda found: f".allow_filtering({', '.join(found)})")
-        return st.one_of(st.just(""), st.just(""), some)
+        return _mostly((2, _NOTHING), (1, some))
 
     @property
     def _limits(self) -> Texts:
         limits = st.tuples(_chained("per_partition", st.integers(1, 2)), _chained("limit", st.integers(1, 4)))
-        return st.just("") | limits.map("".join)
+        return _NOTHING | limits.map("".join)
 
     @property
     def selectables(self) -> Texts:
@@ -451,13 +469,13 @@ class Calls:
     def _chosen(self) -> Texts:
         """What is made of rows: whole ones, or some of their columns."""
         chosen = st.lists(self.selectables, min_size=1, max_size=3).map(lambda found: f".select({', '.join(found)})")
-        return st.one_of(st.just(""), st.just(""), chosen, self.selectables.map(lambda one: f".values({one})"))
+        return _mostly((3, _NOTHING), (2, chosen), (1, self.selectables.map(lambda one: f".values({one})")))
 
     @property
     def get(self) -> Texts:
         chosen = st.lists(self.selectables, min_size=1, max_size=3).map(lambda found: f".select({', '.join(found)})")
         value = self.selectables.map(lambda one: f".value({one})")
-        end = st.one_of(st.just(""), st.just(""), chosen, value)
+        end = _mostly((2, _NOTHING), (1, chosen), (1, value))
         return st.tuples(self.named_key(), end).map(lambda parts: f"{self.dao}.get({parts[0]}){parts[1]}")
 
     @property
@@ -469,10 +487,9 @@ class Calls:
     @property
     def read(self) -> st.SearchStrategy[Call]:
         chosen = st.tuples(self.rows, self._chosen).map("".join)
-        paged = st.builds(Call, chosen, st.integers(1, 4))
-        whole = [self.get] * 3 + [self.get_many, self._partitions] + [chosen] * 4
-        whole += [st.tuples(self.rows, st.sampled_from((".first()", ".count()"))).map("".join)]
-        return st.one_of([*(each.map(Call) for each in whole), paged, paged])
+        ended = st.tuples(self.rows, st.sampled_from((".first()", ".count()"))).map("".join)
+        whole = _mostly((3, self.get), (1, self.get_many), (1, self._partitions), (4, chosen), (1, ended)).map(Call)
+        return _mostly((3, whole), (1, st.builds(Call, chosen, st.integers(1, 4))))
 
     @property
     def _partitions(self) -> Texts:
@@ -506,7 +523,7 @@ def sequences(
     writes = st.one_of([each.write for each in calls]).map(Call)
     seen = [Calls(draw, view, base) for view in views for base in calls if view.dao.table.view.base is base.table]
     reads = st.one_of([each.read for each in (*calls, *seen)])
-    one = st.one_of(st.none(), writes, writes, writes, writes, reads, reads, reads, batches(calls))
+    one = _mostly((1, st.none()), (5, writes), (5, reads), (1, batches(calls)))
     drawn = draw(st.lists(one, min_size=12, max_size=24))
     chosen += [each.accessed for each in seen]
     return chosen, [call for call in drawn if call is not None]  # so that shrinking can take out each

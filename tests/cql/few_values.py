@@ -133,6 +133,12 @@ def fewest(draw: Draw, of: Few) -> Few:
     return Few(st.sampled_from(draw(st.lists(of.whole, min_size=2, max_size=3))), of.parts)
 
 
+def directions(dimensions: int) -> Few:
+    """Vectors of a length above zero and below infinity, the only ones that an index takes."""
+    numbers = st.sampled_from(("1.5", "-2.25", "0.25"))
+    return Few(st.lists(numbers, min_size=dimensions, max_size=dimensions).map(list_text), (Few(numbers),))
+
+
 def _perhaps(of: Few) -> Texts:
     return of.whole | st.just("None")
 

@@ -155,10 +155,7 @@ def test_static_columns_are_read_by_the_key_of_a_row(both: Both, keyspace: Compi
     [
         ("ItemDao.update(room='a', id=1).put_at(notes={0: 'x'})", InvalidValue),
         ("ItemDao.update(room='a', id=1).set(label='x').if_(ItemDao.tags > set())", InvalidValue),
-        (
-            "batch([ItemDao.delete(room='a', id=1).if_exists(), ItemDao.insert(Item(room='a', id=1)).if_not_exists()])",
-            CqlError,
-        ),
+        ("batch([SingleDao.delete(id=1).if_exists(), SingleDao.insert(Single(id=1), if_not_exists=True)])", CqlError),
     ],
 )
 def test_what_can_not_be_asked_is_the_same_error(
