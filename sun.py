@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from generators.pipeline import Source
     from generators.writer import Difference, Written
     from runtime.bundle import Parts
     from runtime.config import Settings
+    from runtime.cql.create import Schema
+    from runtime.cql.keyspaces import Keyspace
 
 __version__ = "0.1.0"
 
@@ -294,6 +296,143 @@ def db_diff(project: Path) -> None:
     if not lines:
         click.echo("the database is what the schema says")
     sys.exit(1 if lines else 0)
+
+
+@cli.group()
+def cql() -> None:
+    """The CQL keyspaces."""
+
+
+@contextlib.contextmanager
+def _cluster(settings: Settings) -> Iterator[Schema]:
+    """What is asked of the configured cluster; the embedded store ends the command, for it has nothing to ask."""
+    from runtime.cql.create import opened
+
+    with _one_line_errors(), opened(settings.wide_url, connect_timeout_ms=settings.connect_timeout_ms) as schema:
+        if schema is None:
+            click.echo("the embedded store makes its tables when they are first used")
+            sys.exit(0)
+        yield schema
+
+
+@cql.command("create")
+@click.option("--dry-run", is_flag=True, help="Print the CQL that would run, and run nothing.")
+@click.pass_obj
+def cql_create(project: Path, dry_run: bool) -> None:
+    """Create what the cluster lacks: keyspaces, types, tables, columns, indexes, views. Changes nothing that exists."""
+    from runtime.cql import create
+    from runtime.project import keyspaces
+
+    settings = _settings(project)
+    with _cluster(settings) as schema:
+        wanted = keyspaces(project)
+        try:
+            if dry_run:
+                todo = create.accepted(schema, wanted, settings.cql_replication)
+                click.echo(create.script(todo, schema.prefix) or f"-- {_CREATED}")
+                notes = todo.notes
+            else:
+                notes = _create(schema, wanted, settings)
+        except create.Refused as error:
+            for line in error.lines:
+                click.echo(line, err=True)
+            raise Refused("nothing was created: what stands above can't be changed on a cluster") from error
+    for note in notes:
+        click.echo(f"note: {note}", err=dry_run)
+
+
+_CREATED = "every keyspace has what the schema says already"
+
+
+def _create(schema: Schema, wanted: Sequence[Keyspace], settings: Settings) -> list[str]:
+    from runtime.cql.changes import Change, done
+    from runtime.cql.create import create
+
+    made = 0
+
+    def tell(change: Change) -> None:
+        nonlocal made
+        made += 1
+        click.echo(done(change))
+
+    notes = create(schema, wanted, settings.cql_replication, made=tell)
+    click.echo(f"{made} change{'' if made == 1 else 's'} made" if made else _CREATED)
+    return notes
+
+
+@cql.command("diff")
+@click.pass_obj
+def cql_diff(project: Path) -> None:
+    """Say how the cluster differs from the schema; exit with 1 if it does. Changes nothing there."""
+    from runtime.cql.create import planned
+    from runtime.project import keyspaces
+
+    settings = _settings(project)
+    with _cluster(settings) as schema:
+        lines = planned(schema, keyspaces(project), settings.cql_replication).lines
+    for line in lines:
+        click.echo(line)
+    if not lines:
+        click.echo("the cluster is what the schema says")
+    sys.exit(1 if lines else 0)
+
+
+@cli.command()
+@click.argument("url")
+@click.argument("names", metavar="[KEYSPACE]...", nargs=-1)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="The folder of the files, as schema/cql.")
+@click.option("--timeout", "timeout_ms", type=click.IntRange(1), default=5_000, help="Milliseconds to connect (5000).")
+def introspect(url: str, names: tuple[str, ...], out: Path | None, timeout_ms: int) -> None:
+    """Write the schema of a live cluster at URL (cassandra://…) as .cql files, or print it.
+
+    All keyspaces but the server's own, or those that are named. Exits with 1 where Sun does not read all of them: what
+    it does not is written too, and named.
+    """
+    from generators import cql_introspect
+    from generators.diagnostics import Diagnostics
+
+    if not url.startswith("cassandra://"):
+        raise Refused("introspect reads cassandra://…: of other engines it knows no schema")
+    with _one_line_errors():
+        prefix, rows = _read_cluster(url, names, timeout_ms)
+    files = cql_introspect.keyspace_files(rows, prefix)
+    if missing := sorted(set(names) - files.keys()):
+        raise Refused(f"the cluster has no keyspace {', '.join(missing)}")
+    if not files:
+        raise Refused("the cluster has no keyspaces")
+    diagnostics = Diagnostics()
+    for name, text in files.items():
+        cql_introspect.check(text, name, str((out or Path()) / f"{name}.cql"), diagnostics)
+    if out is None:
+        click.echo("\n".join(files.values()), nl=False)
+    else:
+        _write_new({out / f"{name}.cql": text for name, text in files.items()})
+    for each in diagnostics.found:
+        click.echo(str(each), err=True)
+    sys.exit(1 if diagnostics.found else 0)
+
+
+def _read_cluster(url: str, names: tuple[str, ...], timeout_ms: int) -> tuple[str, Mapping[str, Any]]:
+    """The prefix of keyspaces that the URL says, and the rows of `system_schema`."""
+    from runtime.cql import create
+
+    with create.opened(url, connect_timeout_ms=timeout_ms) as schema:
+        assert schema is not None  # only that of the embedded store is
+        return schema.prefix, schema.rows([schema.prefix + name for name in names] or None)
+
+
+def _write_new(files: Mapping[Path, str]) -> None:
+    """Write files that are not there yet: none where one is."""
+    for path in files:
+        if path.exists():
+            raise Refused(f"{path} is there already; nothing was written: remove it, or choose another --out")
+    try:
+        for path, text in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+            click.echo(f"wrote {path}")
+    except OSError as error:
+        raise Refused(str(error)) from error
 
 
 @cli.command()

@@ -103,16 +103,29 @@ def create_index(keyspace: str | None, table: str, index: ir.CqlIndex) -> str:
 
 def create_view(keyspace: str | None, view: ir.CqlView) -> str:
     selected = "*" if view.selects_all else ", ".join(quoted(column.name) for column in view.columns)
-    conditions = [f"{quoted(name)} IS NOT NULL" for name in view.not_null]
-    conditions += [f"{quoted(name)} {operator} {value}" for name, operator, value in view.filters]
     lines = [
         f"CREATE MATERIALIZED VIEW IF NOT EXISTS {_qualified(keyspace, view.name)} AS",
         f"  SELECT {selected}",
         f"  FROM {_qualified(keyspace, view.base)}",
-        f"  WHERE {' AND '.join(conditions)}",
+        f"  WHERE {where(view)}",
         f"  {_key(view.partition_key, view.clustering)}",
     ]
     return "\n".join(lines) + _with(view.columns, view.clustering, view.options, view.comment, always=True)
+
+
+def where(view: ir.CqlView) -> str:
+    """The conditions of a view."""
+    conditions = [f"{quoted(name)} IS NOT NULL" for name in view.not_null]
+    conditions += [f"{quoted(name)} {operator} {value}" for name, operator, value in view.filters]
+    return " AND ".join(conditions)
+
+
+def stated(options: Iterable[tuple[str, ir.Option]], comment: str = "") -> dict[str, ir.Option | dict[str, str]]:
+    """The options that a schema states, and the comment among them, with dicts for maps."""
+    found: dict[str, ir.Option | dict[str, str]] = {
+        name: dict(value) if isinstance(value, tuple) else value for name, value in options
+    }
+    return found | {"comment": comment} if comment else found
 
 
 def statements(keyspace: ir.Keyspace) -> Iterator[str]:

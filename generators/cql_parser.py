@@ -74,6 +74,7 @@ class _FieldDraft:
     name: Token
     type: ir.Type
     uses: tuple[TypeUse, ...]
+    rules: ColumnRules
     comment: str
 
 
@@ -141,14 +142,15 @@ class _KeyspaceReader:
             reader.at += 2
             self._create_table(reader, statement, comment)
             return
+        if reader.accept("CREATE", "TYPE"):
+            self._create_type(reader, statement, comment)
+            return
         self._refuse_notes(statement.notes, "no table follows")
         if reader.accept("CREATE", "KEYSPACE|SCHEMA"):
             self._create_keyspace(reader, comment)
         elif reader.accept("USE"):
             self._claim(reader.plain_name("a keyspace", MAX_KEYSPACE_NAME))
             reader.done("USE")
-        elif reader.accept("CREATE", "TYPE"):
-            self._create_type(reader, statement, comment)
         elif reader.sees("CREATE", "INDEX") or reader.sees("CREATE", "CUSTOM", "INDEX"):
             reader.at += 1
             self.indexes.append(read_index(reader, lambda: self._object_name(reader, "a table")))
@@ -296,7 +298,7 @@ class _KeyspaceReader:
             text = f'`{name.shown}` is a word that can\'t name a type without quotes: write "{name.value}"'
             raise Refused(name.start, "bad-name", text)
         draft = _TypeDraft(name)
-        body = self._body(reader, statement.comments, [], "field")
+        body = self._body(reader, statement.comments, statement.notes, "field")
         reader.done("`)`")
         draft.comment = "\n".join(text for text in (comment, body.comment) if text)
         if name.value in self.types:
@@ -304,10 +306,26 @@ class _KeyspaceReader:
             raise Refused(name.start, "duplicate-type", f"type `{name.value}` is declared already, at {place}")
         self.types[name.value] = draft
         self.broken.discard(name.value)
-        for tokens, text in zip(body.elements, body.comments, strict=True):
-            self._try(lambda t=tokens, c=text: self._field(draft, t, c))
+        for tokens, notes, text in zip(body.elements, body.notes, body.comments, strict=True):
+            self._try(lambda t=tokens, n=notes, c=text: self._field(draft, t, n, c))
+        self._check_former_names(draft)
 
-    def _field(self, draft: _TypeDraft, tokens: list[Token], comment: str) -> None:
+    def _check_former_names(self, draft: _TypeDraft) -> None:
+        seen = {each.name.value for each in draft.fields}
+        for each in draft.fields:
+            old = each.rules.renamed_from
+            if old is None:
+                continue
+            if old in seen:
+                text = f"`{each.name.value}` can't be renamed from `{old}`, which is another field's name"
+                self.refuse(Refused(each.name.start, "bad-directive", text))
+            seen.add(old)
+
+    def _field(self, draft: _TypeDraft, tokens: list[Token], notes: Sequence[Note], comment: str) -> None:
+        rules = self._column_rules(notes)
+        if rules.enum is not None and rules.note is not None:
+            text = f"enum={rules.enum} is for columns: a field of a type holds numbers"
+            self.refuse(Refused(rules.note.start, "bad-directive", text))
         reader = CqlReader(self.source, tokens)
         name = reader.name("a field")
         start = reader.here
@@ -321,7 +339,7 @@ class _KeyspaceReader:
         if any(name.value == other.name.value for other in draft.fields):
             text = f"type `{draft.name.value}` has a field `{name.value}` already"
             raise Refused(name.start, "duplicate-field", text)
-        draft.fields.append(_FieldDraft(name, found, tuple(types.uses), comment))
+        draft.fields.append(_FieldDraft(name, found, tuple(types.uses), rules, comment))
 
     def _create_view(self, reader: CqlReader, comment: str) -> None:
         draft = read_view(reader, lambda: self._object_name(reader, "a table or view"), self.note, comment)
@@ -416,7 +434,7 @@ class _KeyspaceReader:
                     self.refuse(refused)
                     continue
                 place = self.source.position(each.name.start)
-                fields.append(ir.UserField(each.name.value, each.type, place, each.comment))
+                fields.append(ir.UserField(each.name.value, each.type, place, each.comment, each.rules.renamed_from))
             made[name] = ir.UserType(name, tuple(fields), self.source.position(draft.name.start), draft.comment)
 
         def follow(inner: str, path: tuple[str, ...], of: _FieldDraft) -> None:

@@ -14,6 +14,7 @@ from generators.cql_constants import python_constant
 from generators.cql_dao import TableView, TableViews, finder_name
 from generators.diagnostics import Diagnostics, Position
 from generators.python_names import cql_column, keyspace_package, user_field
+from generators.row_walker import cql_message_view
 from generators.sql_walker import declared_enums
 from generators.templates import render
 
@@ -52,8 +53,9 @@ def _keyspace(keyspace: ir.Keyspace, target: Target) -> Iterator[Artifact]:
         modules = sorted({module for view in types for module in view.modules})
         text = render("cql/types.py.jinja", **shown, types=types, modules=modules)
         yield Artifact(f"cql/{package}/_types.py", text)
-    for view in tables:
-        yield Artifact(f"cql/{package}/{view.module}.py", render("cql/table.py.jinja", **shown, view=view))
+    for view, table in zip(tables, (*keyspace.tables, *keyspace.views), strict=True):
+        text = render("cql/table.py.jinja", **shown, view=view, message=cql_message_view(target, keyspace, table))
+        yield Artifact(f"cql/{package}/{view.module}.py", text)
     indexes = [(table, index) for table in keyspace.tables for index in table.indexes]
     text = render("cql/schema.py.jinja", **shown, indexes=indexes, ddl=cql_ddl)
     yield Artifact(f"cql/{package}/_schema.py", text)

@@ -414,6 +414,7 @@ class UserField:
     type: Type
     position: Position
     comment: str = ""
+    renamed_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -575,17 +576,19 @@ class ProtoFile:
 
 @dataclass(frozen=True, slots=True)
 class RowField:
-    """What a number in the messages of a table's rows stands for, or stood for once: then it is `reserved`."""
+    """What a number in a message of rows, or of a user-defined type, stands for, or once stood for: `reserved`."""
 
     number: int
     name: str  # protobuf's
-    type: str  # as in `schema/wire.lock`: int64, `repeated string`, `enum sun.v1.PostType`
+    type: str  # as in `schema/wire.lock`: int64, `repeated string`, `enum sun.v1.PostType`, see row_types
     reserved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RowMessage:
-    """The numbers of one table's rows. All fields of a table that is gone are reserved."""
+    """The numbers of the rows of one table or view, or of one user-defined type. All those of one that is gone are
+    reserved.
+    """
 
     full_name: str  # sun.rows.v1.Post
     fields: tuple[RowField, ...]  # by number

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from generators import ir, proto_lock, row_names, wire_lock, writer
+from generators import ir, proto_lock, wire_lock, writer
 from generators.artifacts import Artifact, Target
 from generators.diagnostics import Diagnostics, Position
 
@@ -68,7 +68,7 @@ class Source:
         for folder in self.includes:
             files |= _files(folder, (".proto",), "include")
         files |= _files(FRAMEWORK / "generators", (".py",), "generators")
-        for walker in ("sql", "cql", "proto", "client"):
+        for walker in ("sql", "cql", "rows", "proto", "client"):
             files |= _files(FRAMEWORK / "templates" / walker, (".jinja",), walker)
         versions = [f"{tool} {importlib.metadata.version(tool)}" for tool in _TOOLS]
         kept = {file: _read(file) for file in (self.lock, self.proto_lock)}
@@ -116,7 +116,7 @@ def sources(root: Path) -> list[Source]:
 
 def load(source: Source, tell: Callable[[str], None] | None = None) -> ir.Schema:
     """The checked IR of a schema. Raises SchemaError with every error found; `tell` hears what was passed over."""
-    from generators import cql_walker, row_fields, sql_ddl, sql_walker
+    from generators import cql_walker, row_fields, row_records, sql_ddl, sql_walker
     from generators.cql_parser import parse_keyspaces
     from generators.proto_parser import parse_protos
     from generators.sql_parser import parse_databases
@@ -138,26 +138,24 @@ def load(source: Source, tell: Callable[[str], None] | None = None) -> ir.Schema
     before = len(diagnostics.found)
     lines = wire_lock.read(source.read_lock(), source.lock_shown, diagnostics)
     if len(diagnostics.found) == before:
-        _check_lock(source, databases, lines, diagnostics)
+        _check_lock(source, schema, lines, diagnostics)
     diagnostics.raise_if_any()
-    schema = replace(schema, rows=row_fields.number(databases, lines, diagnostics))
+    schema = replace(schema, rows=row_fields.number(row_records.records(schema), lines, diagnostics))
     if tell is not None:
         for note in sorted(diagnostics.notes):
             tell(str(note))
     return schema
 
 
-def _check_lock(
-    source: Source, databases: Iterable[ir.Database], lines: Iterable[wire_lock.Line], diagnostics: Diagnostics
-) -> None:
+def _check_lock(source: Source, schema: ir.Schema, lines: Iterable[wire_lock.Line], diagnostics: Diagnostics) -> None:
     """Refuse to number anew what has been generated before: the lock was lost, whole or in part."""
+    from generators.row_records import records
+
     known = {line.message for line in lines}
     lost = [
-        (row_names.full_name(database.name, table.name), file)
-        for database in databases
-        for table in database.tables
-        if row_names.full_name(database.name, table.name) not in known
-        and (source.output / (file := f"proto/{row_names.path(database.name, table.name)}")).exists()
+        (record.full_name, file)
+        for record in records(schema)
+        if record.full_name not in known and (source.output / (file := f"proto/{record.path}")).exists()
     ]
     if lost:
         (name, file), more = lost[0], len(lost) - 1

@@ -1,4 +1,4 @@
-"""The protobuf field of each SQL column: its type, its number, and what keeps a table from having messages."""
+"""The numbers of fields in row messages, from the lock and on; and what keeps a record from having a message."""
 
 from __future__ import annotations
 
@@ -8,93 +8,37 @@ from itertools import chain
 
 from google.protobuf.descriptor_pb2 import FeatureSet, FileDescriptorProto
 
-from generators import ir, row_names
+from generators import ir, row_names, row_types
 from generators.diagnostics import Diagnostics, Position
-from generators.python_names import column_field
+from generators.row_records import Field, Record, records
 from generators.wire_lock import Line, free_numbers
-
-TIMESTAMP = "google.protobuf.Timestamp"
-DURATION = "google.protobuf.Duration"
-STRING_SET = "StringSet"
-
-# Types whose every value reads the same as one of those (https://protobuf.dev/programming-guides/proto3/#updating).
-# An enum is read like any integer; a value that is too large for one was none of its numbers.
-_WIDER = {
-    "bool": {"int32", "uint32", "int64", "uint64", "enum"},
-    "int32": {"int64", "enum"},
-    "uint32": {"int64", "uint64", "enum"},
-    "int64": {"enum"},
-    "uint64": {"enum"},
-    "enum": {"int32", "uint32", "int64", "uint64", "enum"},
-    "string": {"bytes"},
-}
-
-
-def type_name(column: ir.Column) -> str:
-    """The protobuf type, as the lock spells it."""
-    if column.enum is not None:
-        return f"enum {column.enum}"
-    match column.type:
-        case ir.Bool():
-            return "bool"
-        case ir.Int(bits, signed):
-            return f"{'' if signed else 'u'}int{64 if bits == 64 else 32}"
-        case ir.Float():
-            return "double"  # a FLOAT too, since a row holds it as Python's float of 64 bits
-        case ir.Bytes():
-            return "bytes"
-        case ir.DateTime(instant=True):
-            return TIMESTAMP
-        case ir.Time():
-            return DURATION
-        case ir.Year():
-            return "int32"
-        case ir.Bits():
-            return "uint64"
-        case ir.Choices():
-            # A repeated field can't tell NULL from the empty set.
-            return STRING_SET if column.nullable else "repeated string"
-        case ir.Decimal() | ir.Text() | ir.Date() | ir.DateTime() | ir.Json() | ir.Choice():
-            return "string"
-        case _:
-            raise AssertionError(f"a SQL column can't be of type {column.type}")
-
-
-def reads_as(old: str, new: str) -> bool:
-    """Whether what was written with the type `old` reads right with `new`."""
-    return old == new or new.partition(" ")[0] in _WIDER.get(old.partition(" ")[0], ())
-
 
 # --- numbers ---------------------------------------------------------------------------------------------------------
 
 
-def number(
-    databases: Sequence[ir.Database], lines: Sequence[Line], diagnostics: Diagnostics
-) -> tuple[ir.RowMessage, ...]:
-    """The messages of all tables, and of those that are gone, by name. `lines` must be free of clashes.
+def number(found: Iterable[Record], lines: Sequence[Line], diagnostics: Diagnostics) -> tuple[ir.RowMessage, ...]:
+    """The messages of all records, and of those that are gone, by name. `lines` must be free of clashes.
 
-    A column keeps its number as long as its name, or the one it is renamed from, and its type stay. What loses its
-    number leaves it reserved, and only a column of that name and type gets it back. New columns are numbered on.
+    A field keeps its number as long as its name, or the one it is renamed from, and its type stay. What loses its
+    number leaves it reserved, and only a field of that name and type gets it back. New fields are numbered on.
     """
     known: dict[str, list[Line]] = {}
     for line in lines:
         known.setdefault(line.message, []).append(line)
     messages: list[ir.RowMessage] = []
-    for database in databases:
-        for table in database.tables:
-            name = row_names.full_name(database.name, table.name)
-            fields = _Numbering(name, known.pop(name, []), diagnostics).fields(table.columns)
-            messages.append(ir.RowMessage(name, fields))
+    for record in found:
+        fields = _Numbering(record.full_name, known.pop(record.full_name, []), diagnostics).fields(record.fields)
+        messages.append(ir.RowMessage(record.full_name, fields))
     for name, left in known.items():
         if any(not line.field.reserved for line in left):
-            diagnostics.note(left[0].position, f"the table of {name} is gone: its numbers stay reserved")
+            diagnostics.note(left[0].position, f"what had the message {name} is gone: its numbers stay reserved")
         fields = (replace(line.field, reserved=True) for line in left)
         messages.append(ir.RowMessage(name, _by_number(fields)))
     return tuple(sorted(messages, key=lambda message: message.full_name))
 
 
 class _Numbering:
-    """Gives the columns of one table their numbers."""
+    """Gives the fields of one record their numbers."""
 
     def __init__(self, message: str, lines: Sequence[Line], diagnostics: Diagnostics) -> None:
         self._message = message
@@ -103,25 +47,25 @@ class _Numbering:
         self._free = iter(free_numbers(line.field.number for line in lines))
         self._diagnostics = diagnostics
 
-    def fields(self, columns: Sequence[ir.Column]) -> tuple[ir.RowField, ...]:
-        former = {column.name: self._live.pop(row_names.field(column.name), None) for column in columns}
-        for column in columns:
-            if former[column.name] is None and column.renamed_from is not None:
-                former[column.name] = self._live.pop(row_names.field(column.renamed_from), None)
-        fields = [self._field(column, former[column.name]) for column in columns]
+    def fields(self, fields: Sequence[Field]) -> tuple[ir.RowField, ...]:
+        former = {field.name: self._live.pop(field.name, None) for field in fields}
+        for field in fields:
+            if former[field.name] is None and field.former_name is not None:
+                former[field.name] = self._live.pop(field.former_name, None)
+        numbered = [self._field(field, former[field.name]) for field in fields]
         for line in self._live.values():
             self._retire(line, "is gone (if it has another name now, undo this and say renamed_from=)")
-        return _by_number((*fields, *self._gone))
+        return _by_number((*numbered, *self._gone))
 
-    def _field(self, column: ir.Column, former: Line | None) -> ir.RowField:
-        name, kind = row_names.field(column.name), type_name(column)
-        if former is not None and reads_as(former.field.type, kind):
+    def _field(self, field: Field, former: Line | None) -> ir.RowField:
+        name, kind = field.name, str(field.type)
+        if former is not None and _reads_as(former.field, field):
             return ir.RowField(former.field.number, name, kind)
         if former is not None:
             self._retire(former, f"becomes {kind}, as which it can't be read")
-        again = [field for field in self._gone if field.name == name and reads_as(field.type, kind)]
+        again = [gone for gone in self._gone if gone.name == name and _reads_as(gone, field)]
         if again:
-            best = max(again, key=lambda field: (field.type == kind, field.number))
+            best = max(again, key=lambda gone: (gone.type == kind, gone.number))
             self._gone.remove(best)
             return ir.RowField(best.number, name, kind)
         return ir.RowField(next(self._free), name, kind)
@@ -133,6 +77,10 @@ class _Numbering:
         self._gone.append(replace(field, reserved=True))
 
 
+def _reads_as(old: ir.RowField, new: Field) -> bool:
+    return row_types.reads_as(row_types.parse(old.type), new.type)
+
+
 def _by_number(fields: Iterable[ir.RowField]) -> tuple[ir.RowField, ...]:
     return tuple(sorted(fields, key=lambda field: field.number))
 
@@ -141,46 +89,102 @@ def _by_number(fields: Iterable[ir.RowField]) -> tuple[ir.RowField, ...]:
 
 
 def check(schema: ir.Schema, source: str, diagnostics: Diagnostics) -> None:
-    """Collect names that clash in protobuf, and enums that messages can't hold. `source` is the schema's folder."""
+    """Collect names that clash in protobuf, and what messages can't hold. `source` is the schema's folder."""
+    found = list(records(schema))
+    _check_packages(found, schema, source, diagnostics)
+    _check_owners(found, diagnostics)
     closed = set(chain.from_iterable(map(_closed_enums, (*schema.protos, *schema.imported))))
-    for database in schema.databases:
-        if database.tables:
-            _check_package(database, schema, source, diagnostics)
-        for table in database.tables:
-            _check_columns(table, closed, diagnostics)
+    depths: dict[str, int] = {}
+    for record in found:
+        _check_fields(record, closed, diagnostics)
+        _check_helpers(record, diagnostics)
+        _check_depth(record, depths, diagnostics)
 
 
-def _check_package(database: ir.Database, schema: ir.Schema, source: str, diagnostics: Diagnostics) -> None:
-    package = row_names.package(database.name)
-    own = {row_names.path(database.name, table.name) for table in database.tables}
-    scopes = {database.name, f"{database.name}.rows", package}
-    for file in schema.protos:
-        place = Position(f"{source}/proto/{file.path}", 1, 1)
-        if file.package == package or file.path in own:
-            text = f"{package} is where the row messages of database `{database.name}` go: choose another package"
-            diagnostics.error(place, "name-clash", text)
-        for each in (*file.messages, *file.enums, *file.services):
-            if each.full_name in scopes:
+def _check_packages(found: Sequence[Record], schema: ir.Schema, source: str, diagnostics: Diagnostics) -> None:
+    """Refuse proto files of the schema's own where messages of records go."""
+    for package in dict.fromkeys(record.package for record in found):
+        inside = [record for record in found if record.package == package]
+        whose = f"the {_HELD[inside[0].kind]} messages of {inside[0].group_kind} `{inside[0].group}`"
+        own = {record.path for record in inside}
+        scopes = {package.rsplit(".", cut)[0] for cut in range(3)}
+        for file in schema.protos:
+            if file.package == package or file.path in own:
+                text = f"{package} is where {whose} go: choose another package"
+                diagnostics.error(Position(f"{source}/proto/{file.path}", 1, 1), "name-clash", text)
+            for each in (*file.messages, *file.enums, *file.services):
+                if each.full_name in scopes:
+                    text = f"{each.full_name} is also the package of {whose}: rename it"
+                    diagnostics.error(each.position, "name-clash", text)
+
+
+_HELD = {"table": "row", "view": "row", "type": "type"}
+
+
+def _check_owners(found: Sequence[Record], diagnostics: Diagnostics) -> None:
+    """Refuse a table of a keyspace and one of the database of the same name that would have one message. Within one of
+    them, the names in Python are as much the same, and are refused where those are made.
+    """
+    owners: dict[str, Record] = {}
+    for record in found:
+        for name in (record.full_name, record.path):
+            other = owners.setdefault(name, record)
+            if other.file != record.file:
                 text = (
-                    f"{each.full_name} is also the package of the row messages of database `{database.name}`: rename it"
+                    f"{record.kind} {record.schema_name} and {other.kind} {other.schema_name} of {other.file} both "
+                    f"become {name}: rename one"
                 )
-                diagnostics.error(each.position, "name-clash", text)
+                diagnostics.error(record.position, "name-clash", text)
+                break
 
 
-def _check_columns(table: ir.Table, closed: set[str], diagnostics: Diagnostics) -> None:
-    names: dict[str, str] = {}
-    for column in table.columns:
-        name = row_names.field(column.name)
-        json = row_names.json_name(name)
+def _check_fields(record: Record, closed: set[str], diagnostics: Diagnostics) -> None:
+    names: dict[str, Field] = {}
+    for field in record.fields:
+        json = row_names.json_name(field.name)
         # protoc refuses two fields of one JSON name; two that differ in it differ in their names too.
-        other = names.setdefault(json, column.name)
-        if column_field(other) != column_field(column.name):  # else it has been said
-            shown = f"protobuf name {name}" if row_names.field(other) == name else f"JSON name {json}"
-            text = f"columns {other} and {column.name} of {table.name} both get the {shown}: rename one"
-            diagnostics.error(column.position, "name-clash", text)
-        if column.enum in closed:
-            text = f"the enum {column.enum} is closed, so a row message can't hold it: declare it in a proto3 file"
-            diagnostics.error(column.position, "closed-enum", text)
+        other = names.setdefault(json, field)
+        if other.attribute != field.attribute:  # else it has been said
+            shown = f"protobuf name {field.name}" if other.name == field.name else f"JSON name {json}"
+            text = (
+                f"{_FIELDS[record.kind]} {other.schema_name} and {field.schema_name} of {record.schema_name} both get "
+                f"the {shown}: rename one"
+            )
+            diagnostics.error(field.position, "name-clash", text)
+        if field.enum in closed:
+            text = f"the enum {field.enum} is closed, so a row message can't hold it: declare it in a proto3 file"
+            diagnostics.error(field.position, "closed-enum", text)
+
+
+_FIELDS = {"table": "columns", "view": "columns", "type": "fields"}
+
+
+def _check_helpers(record: Record, diagnostics: Diagnostics) -> None:
+    """Refuse types whose names make two helper messages of one name, as a type called `string` may."""
+    helpers: dict[str, row_types.Helper] = {}
+    for field in record.fields:
+        for helper in row_types.helpers(field.type):
+            other = helpers.setdefault(helper.name, helper)
+            if other != helper:
+                text = (
+                    f"{field.schema_name} of {record.schema_name} needs a message {helper.name} for {helper}, and "
+                    f"{other} has that name: rename the type"
+                )
+                diagnostics.error(field.position, "name-clash", text)
+
+
+def _check_depth(record: Record, depths: dict[str, int], diagnostics: Diagnostics) -> None:
+    """Refuse messages deeper in each other than parsers go. `depths` are those of the records before, by full name."""
+    depths[record.full_name] = 1
+    for field in record.fields:
+        depth = 1 + row_types.depth(field.type, depths)
+        depths[record.full_name] = max(depths[record.full_name], depth)
+        if depth > row_types.MOST_DEEP:
+            text = (
+                f"{field.schema_name} of {record.schema_name} is {depth} messages deep, and parsers of protobuf go no "
+                f"deeper than 100: at most {row_types.MOST_DEEP} are taken"
+            )
+            diagnostics.error(field.position, "too-deep", text)
 
 
 def _closed_enums(file: ir.ProtoFile) -> Iterator[str]:

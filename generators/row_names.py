@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import re
 
-from generators.python_names import snake, table_class, table_module
+from generators.python_names import keyspace_package, snake, table_class, table_module
 
 _FOREIGN = re.compile(r"[^0-9A-Za-z]+")
 
 
 def package(database: str) -> str:
-    """The package of a database's row messages: `sun` → `sun.rows.v1`."""
-    return f"{database}.rows.v1"
+    """The package of the row messages of a database or keyspace: `sun` → `sun.rows.v1`. It begins as the Python package
+    does, since a keyspace may have a name that protobuf can't have.
+    """
+    return f"{keyspace_package(database)}.rows.v1"
 
 
-def path(database: str, table: str) -> str:
-    """The import name of a table's proto file: `sun`, `post_media` → `sun/rows/v1/post_media.proto`."""
-    return f"{database}/rows/v1/{table_module(table).rstrip('_')}.proto"
+def type_package(keyspace: str) -> str:
+    """The package of the messages of user-defined types, which may have the names of tables: `sun` → `sun.types.v1`."""
+    return f"{keyspace_package(keyspace)}.types.v1"
 
 
-def message(table: str) -> str:
-    """The message of a table's rows: `post_media` → `PostMedia`, as the row class."""
-    return table_class(table)
+def path(package: str, name: str) -> str:
+    """The import name of the proto file of a table, view or type: `sun.rows.v1`, `post_media` →
+    `sun/rows/v1/post_media.proto`.
+    """
+    return f"{package.replace('.', '/')}/{table_module(name).rstrip('_')}.proto"
 
 
-def full_name(database: str, table: str) -> str:
-    """`sun`, `post_media` → `sun.rows.v1.PostMedia`."""
-    return f"{package(database)}.{message(table)}"
+def message(name: str) -> str:
+    """The message of a table, view or type: `post_media` → `PostMedia`, as the class in Python."""
+    return table_class(name)
 
 
 def field(column: str) -> str:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-from generators import ir
+from generators import ir, row_types
 from generators.diagnostics import Diagnostics, Position
 
 NAME = "wire.lock"
@@ -28,14 +28,9 @@ _HEAD = (
     "# The field numbers of generated messages. What is stored or under way was written with them: they never change.\n"
     "# `sun generate` writes this file; commit it.\n"
 )
-SCALARS = ("bool", "bytes", "double", "int32", "int64", "string", "uint32", "uint64")
-_TYPES = (*SCALARS, "repeated string", "StringSet", "google.protobuf.Duration", "google.protobuf.Timestamp")
+_RESERVED = " reserved"
 _NAME = r"[A-Za-z_]\w*"
-_LINE = re.compile(
-    rf"(?P<message>{_NAME}(?:\.{_NAME})*) (?P<number>\d{{1,10}}) (?P<name>{_NAME})"
-    rf" (?P<type>{'|'.join(map(re.escape, _TYPES))}|enum {_NAME}(?:\.{_NAME})*)(?P<reserved> reserved)?",
-    re.ASCII,
-)
+_LINE = re.compile(rf"({_NAME}(?:\.{_NAME})*) (\d{{1,10}}) ({_NAME}) (.+)", re.ASCII)
 _CONFLICT = re.compile(r"<{7}|={7}|>{7}|\|{7}")
 
 
@@ -63,14 +58,28 @@ def read(data: bytes, shown: str, diagnostics: Diagnostics) -> tuple[Line, ...]:
             if _CONFLICT.match(line):
                 text = "a conflict of a merge: keep the lines of both sides, and run `sun generate`"
                 diagnostics.error(place, "merge-conflict", text)
-            elif match := _LINE.fullmatch(line):
-                field = ir.RowField(int(match["number"]), match["name"], match["type"], bool(match["reserved"]))
-                found.append(Line(match["message"], field, place))
+            elif made := _line(line, place):
+                found.append(made)
             else:
                 text = f"`{line[:100]}` is not understood: lines read `package.Message 1 field type`; {_RESTORE}"
                 diagnostics.error(place, "bad-lock", text)
     _check_numbers(found, diagnostics)
     return tuple(found)
+
+
+def _line(text: str, place: Position) -> Line | None:
+    """What a line says; None where it says nothing."""
+    if (match := _LINE.fullmatch(text)) is None:
+        return None
+    message, number, name, kind = match.groups()
+    # First as a whole: an enum without a package may be called `reserved`.
+    for spelled in dict.fromkeys((kind, kind.removesuffix(_RESERVED))):
+        try:
+            row_types.parse(spelled)
+        except ValueError:
+            continue
+        return Line(message, ir.RowField(int(number), name, spelled, spelled != kind), place)
+    return None
 
 
 _RESTORE = "restore the file from version control and run `sun generate`"
@@ -104,7 +113,7 @@ def render(messages: Iterable[ir.RowMessage]) -> str:
     """The text of the file; empty where there is nothing to remember."""
     ordered = sorted(messages, key=attrgetter("full_name"))
     lines = [
-        f"{message.full_name} {field.number} {field.name} {field.type}{' reserved' if field.reserved else ''}\n"
+        f"{message.full_name} {field.number} {field.name} {field.type}{_RESERVED if field.reserved else ''}\n"
         for message in ordered
         for field in sorted(message.fields, key=attrgetter("number"))
     ]

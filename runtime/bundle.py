@@ -11,7 +11,7 @@ import resource
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -19,8 +19,10 @@ import structlog
 from runtime import worker
 from runtime.app import App, Platform
 from runtime.config import Settings
+from runtime.cql.create import check as check_cluster
 from runtime.cql.database import Database as CqlDatabase
 from runtime.cql.database import connect as connect_cql
+from runtime.cql.keyspaces import Keyspace
 from runtime.ids import wall_clock_ms
 from runtime.jobs import Job, running
 from runtime.leases import leased_ids
@@ -50,13 +52,13 @@ class Parts:
     """What generation made of the schemas, the framework's and the project's.
 
     `tables` names the columns of each `database.table`; `ddl` are the folders that hold a folder of DDL for each
-    dialect; `services` are the bases that need a handler; `wide` names the columns of each `keyspace.table`.
+    dialect; `services` are the bases that need a handler; `wide` is what a cluster must have of each keyspace.
     """
 
     tables: Mapping[str, Sequence[str]]
     ddl: Sequence[Path]
     services: Sequence[type[Service]]
-    wide: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+    wide: Sequence[Keyspace] = ()
 
     def scripts(self, dialect: str) -> dict[str, str]:
         """The DDL of each logical database."""
@@ -78,7 +80,7 @@ Announce = Callable[[str], None]
 
 
 class NotCreated(Exception):
-    """The database lacks tables or columns of the schema."""
+    """The database or the cluster lacks what the schema has."""
 
 
 class Anonymous:
@@ -261,6 +263,8 @@ class _Process:
             stack.push_async_callback(wide.close)
             wide.observe(metrics.request_finished)
             metrics.watch_requests(wide.in_flight)
+            if (problem := await check_cluster(wide, self._parts.wide)) is not None:
+                raise NotCreated(problem)
         tracer = None
         if settings.traces:
             from runtime.telemetry import exporting

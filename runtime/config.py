@@ -55,7 +55,18 @@ def _networks(texts: tuple[str, ...]) -> tuple[str, ...]:
     return texts
 
 
+def _copies(value: object) -> object:
+    """Data centres with a number as a variable spells them: `dc1=3, dc2=2`."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.rpartition("=") for part in value.split(",") if part.strip()]
+    if not all(name.strip() for name, _, _ in pairs):
+        raise ValueError("name each data centre with its number of copies: dc1=3,dc2=3")
+    return {name.strip(): count.strip() for name, _, count in pairs}
+
+
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Copies = Annotated[dict[str, Annotated[int, Field(ge=1, le=100)]], NoDecode, BeforeValidator(_copies)]
 Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_networks)]
 
 
@@ -73,6 +84,10 @@ class Settings(BaseSettings):
     cql_url: SecretStr = Field(
         default=SecretStr(""),
         description="cassandra://… or embedded:path; empty for the embedded default",
+    )
+    cql_replication: Copies = Field(
+        default_factory=dict[str, int],
+        description="copies of new keyspaces in each data centre, `dc1=3,dc2=3`; goes before what the schema says",
     )
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8650, ge=0, le=65535, description="0 for a free one")

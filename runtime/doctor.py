@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from runtime import project
 from runtime.bundle import Parts, open_database, open_wide, refusal, tls
 from runtime.config import Settings
+from runtime.cql.create import check
 from runtime.cql.errors import CqlError
 from runtime.cql.urls import InvalidUrl as InvalidCqlUrl
 from runtime.sql.create import missing
@@ -60,14 +61,15 @@ async def _engine(settings: Settings, parts: Parts | None) -> str | None:
 async def _wide(settings: Settings, parts: Parts | None) -> str | None:
     try:
         db = await open_wide(settings, parts or Parts({}, (), ()))
-        if db is not None:
-            try:
-                await db.ping()
-            finally:
-                await db.close()
+        if db is None:
+            return None
+        try:
+            await db.ping()
+            return await check(db, parts.wide if parts is not None else ())
+        finally:
+            await db.close()
     except (InvalidCqlUrl, CqlError, OSError) as error:
         return str(error)
-    return None
 
 
 def _certificate(settings: Settings) -> str | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
 import runtime.generated
 from runtime.bundle import Build, Parts
+from runtime.cql.keyspaces import Keyspace
 from runtime.generated import sql as own
 
 
@@ -44,10 +46,15 @@ def parts(project: Path) -> Parts:
         tables |= load(project, "generated.sql").TABLES
         folders.append(generated / "ddl")
     services = load(project, "generated.rpc").SERVICES if (generated / "rpc").is_dir() else ()
-    wide: dict[str, tuple[str, ...]] = {}
-    if (generated / "cql").is_dir():
-        wide = load(project, "generated.cql").TABLES
-    return Parts(tables, folders, services, wide)
+    return Parts(tables, folders, services, keyspaces(project))
+
+
+def keyspaces(project: Path) -> list[Keyspace]:
+    """What a cluster must have of each keyspace. Raises NotAProject."""
+    if not (project / "generated" / "cql").is_dir():
+        return []
+    packages: Mapping[str, str] = load(project, "generated.cql").KEYSPACES
+    return [load(project, f"generated.cql.{package}").KEYSPACE for package in packages.values()]
 
 
 def build(project: Path) -> Build:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from runtime.cql.batches import batch, counter_batch, unlogged_batch
 from runtime.cql.columns import CollectionColumn, Column, Condition, KeyColumn
 from runtime.cql.dao import Dao, Key, Lookup, WritableDao
+from runtime.cql.messages import RowMessage
 from runtime.cql.queries import Found, Get, Many, Pages, Query, Rows, Scan, Slice
 from runtime.cql.statements import NULL
 from runtime.cql.tables import Index, Row, Table, View
@@ -36,6 +37,7 @@ __all__ = [
     "Query",
     "RangeDelete",
     "Row",
+    "RowMessage",
     "Rows",
     "Scan",
     "Slice",

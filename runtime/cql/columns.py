@@ -73,8 +73,8 @@ class Told(Selectable[R, int | None]):
 class AnyColumn(Generic[R, T]):
     """A column of table R, compared with values T. `name` is its name in the schema.
 
-    Comparing it gives a Condition, for `if_` and `allow_filtering`. Only in `if_` may it be None that it is compared
-    with.
+    Comparing it gives a Condition, for `if_` and `allow_filtering`. A comparison with None is refused; in `if_`,
+    `is_null()` says it.
     """
 
     __slots__ = ("descending", "kind", "name", "term", "type")
@@ -95,13 +95,15 @@ class AnyColumn(Generic[R, T]):
     def is_key(self) -> bool:
         return self.kind in ("partition", "clustering")
 
-    def _compare(self, operator: Operator, *params: Any) -> Condition[R]:
-        return Condition(Relation((self.name,), operator), params)
+    def _compare(self, operator: Operator, value: Any) -> Condition[R]:
+        if value is None:
+            raise TypeError(f"column {self.name} can't be compared with None: use is_null()")
+        return Condition(Relation((self.name,), operator), (value,))
 
-    def __eq__(self, value: T | None) -> Condition[R]:  # type: ignore[override]
+    def __eq__(self, value: T) -> Condition[R]:  # type: ignore[override]
         return self._compare("=", value)
 
-    def __ne__(self, value: T | None) -> Condition[R]:  # type: ignore[override]
+    def __ne__(self, value: T) -> Condition[R]:  # type: ignore[override]
         return self._compare("!=", value)
 
     def __lt__(self, value: T) -> Condition[R]:
@@ -119,6 +121,14 @@ class AnyColumn(Generic[R, T]):
     def in_(self, values: Iterable[T]) -> Condition[R]:
         """One of these values. An empty list matches nothing."""
         return self._compare("in", list(values))
+
+    def is_null(self) -> Condition[R]:
+        """It holds nothing; for `if_`."""
+        return Condition(Relation((self.name,), "="), (None,))
+
+    def is_not_null(self) -> Condition[R]:
+        """It holds something; for `if_`."""
+        return Condition(Relation((self.name,), "!="), (None,))
 
     def contains(
         self: AnyColumn[R, list[V]] | AnyColumn[R, set[V]] | AnyColumn[R, dict[Any, V]], value: V

@@ -1,7 +1,8 @@
 """The types of CQL that are made of others: collections, tuples, vectors and user-defined types.
 
-Where Python needs a hash (an element of a set, the key of a map, whatever is inside of either or of a user-defined
-type), the values are of the classes that have one: tuples for lists and vectors, frozensets, FrozenMaps.
+What is inside a type is frozen, whether the schema says so or not. Where Python needs a hash (an element of a set, the
+key of a map, whatever is inside of either or of a user-defined type), the values are of the classes that have one:
+tuples for lists and vectors, frozensets, FrozenMaps.
 """
 
 from __future__ import annotations
@@ -82,6 +83,9 @@ class List(_OfItems[list[Any]], frozen=True):
     item: CqlType[Any]
     frozen: bool = False
     is_hashable: bool = False
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "item", self.item.as_frozen())
 
     @property
     def text(self) -> str:
@@ -184,6 +188,7 @@ class Map(CqlType[dict[Any, Any]], frozen=True):
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "key", self.key.hashable())
+        msgspec.structs.force_setattr(self, "value", self.value.as_frozen())
 
     @property
     def text(self) -> str:
@@ -247,6 +252,9 @@ class Vector(_OfItems[list[Any]], frozen=True):
     item: CqlType[Any]
     dimensions: int
     is_hashable: bool = False
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "item", self.item.as_frozen())
 
     @property
     def text(self) -> str:
@@ -335,6 +343,9 @@ class Tuple(_OfFields[tuple[Any, ...]], frozen=True):
     """`tuple<…>`, each item of which may be None."""
 
     items: tuple[CqlType[Any], ...]
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "items", tuple(item.as_frozen() for item in self.items))
 
     def _types(self) -> tuple[CqlType[Any], ...]:
         return self.items

@@ -12,6 +12,9 @@ import msgspec
 
 ColumnKind = Literal["partition", "clustering", "static", "regular"]
 
+Option = str | int | float | bool | dict[str, str]
+"""The value of a table's option."""
+
 
 class Column(msgspec.Struct, frozen=True):
     name: str
@@ -32,13 +35,16 @@ class UserType(msgspec.Struct, frozen=True):
 
 
 class Table(msgspec.Struct, frozen=True):
-    """`columns` in the order of the schema; the keys name them in their own."""
+    """`columns` in the order of the schema; the keys name them in their own. `options` are those that the schema says,
+    the comment among them.
+    """
 
     name: str
     columns: tuple[Column, ...]
     partition_key: tuple[str, ...]
     clustering: tuple[str, ...]
     cql: str
+    options: dict[str, Option] = {}
 
 
 class Index(msgspec.Struct, frozen=True):
@@ -50,10 +56,11 @@ class Index(msgspec.Struct, frozen=True):
     target: str
     custom: str | None  # of CREATE CUSTOM INDEX … USING
     cql: str
+    options: dict[str, str] = {}
 
 
 class View(msgspec.Struct, frozen=True):
-    """A materialized view of the table `base`."""
+    """A materialized view of the table `base`. `where` are its conditions in CQL."""
 
     name: str
     base: str
@@ -61,6 +68,8 @@ class View(msgspec.Struct, frozen=True):
     partition_key: tuple[str, ...]
     clustering: tuple[str, ...]
     cql: str
+    where: str
+    options: dict[str, Option] = {}
 
 
 class Keyspace(msgspec.Struct, frozen=True):

@@ -69,9 +69,10 @@ class Param:
         return list(map(self.type.plain, value)) if self.is_list else self.type.plain(value)
 
     def size(self, value: Any) -> int:
-        """The bytes of a value without fault; of a list, those of its largest."""
+        """The bytes that a value without fault takes in its key; of a list, those of its largest."""
         sizes = [len(self.type.encode(each)) for each in (value if self.is_list else (value,))]
-        return max(sizes, default=0)
+        around = 3 if self.part == "partition" and not self.is_whole else 0  # see tokens.partition_key_bytes
+        return max(sizes, default=0) + around
 
     def test(self, among: int) -> Test:
         """A quick test, as one of so many parts of the key: it never passes what `fault` refuses."""
@@ -99,7 +100,7 @@ class Params:
     def __init__(self, table: str, params: Sequence[Param]) -> None:
         self._table = table
         self._params = tuple(params)
-        # A composite partition key has three bytes more for each part.
+        # Half of what each could take: a composite partition key has three bytes more for each part.
         self._tests = tuple(param.test(2 * sum(param.part == other.part for other in params)) for param in params)
 
     def checked(self, values: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, Literal, Self, TypeVar, final, overload
 
-from runtime.cql.columns import Condition, Selectable
+from runtime.cql.columns import AnyColumn, Condition, Selectable
 from runtime.cql.params import Params
 from runtime.cql.statements import (
     Bound,
@@ -382,12 +382,22 @@ class Rows(Pages[R]):
         if not columns:
             raise TypeError(f"{self._table.name}: select() needs columns")
         empties = [(place, column.empty) for place, column in enumerate(columns) if column.empty is not None]
+        terms = tuple(column.term for column in columns)
+        hidden = self._asks_rows_for_statics(terms)
 
         def read(outcome: Outcome) -> Any:
             rows = [_filled(row, empties) for row in outcome.rows] if empties else list(outcome.rows)
-            return make(rows)
+            return make([row[:-1] for row in rows] if hidden else rows)
 
-        return kind(self, tuple(column.term for column in columns), read)
+        return kind(self, (*terms, self._table.clustering[0].term) if hidden else terms, read)
+
+    def _asks_rows_for_statics(self, terms: tuple[Term, ...]) -> bool:
+        """Whether rows are asked for in particular, and nothing of them: Cassandra wants one of their columns then."""
+        table = self._table
+        if any(table.column(term.column).kind in ("clustering", "regular") for term in terms):
+            return False
+        where = (*self._where, *(condition.relation for condition in self._filters))
+        return any(table.column(name).kind == "clustering" for relation in where for name in relation.columns)
 
 
 def _filled(row: tuple[Any, ...], empties: Iterable[tuple[int, Callable[[], Any]]]) -> tuple[Any, ...]:
@@ -431,6 +441,11 @@ class Found(Rows[R]):
         table = self._table
         if not conditions:
             raise TypeError(f"{table.name}: allow_filtering() needs conditions")
+        for condition in conditions:
+            if condition.params[-1] is None:
+                raise TypeError(
+                    f"{table.name}.{condition.relation.columns[0]} is null or not: that is only asked in if_()"
+                )
         filters = self._filters + conditions
         _refuse_unfit(table, (*self._where, *(each.relation for each in filters)), len(self._where), self._tokens)
         return self._but("_filters", filters)
@@ -460,36 +475,45 @@ class Slice(Found[R]):
 
     def _refuse_index(self) -> None:
         indexed = {index.column.name for index in self._table.indexes}
-        for condition in self._filters:
-            if indexed.intersection(condition.relation.columns):
-                name = condition.relation.columns[0]
+        for relation in (*self._where, *(condition.relation for condition in self._filters)):
+            if indexed.intersection(relation.columns):
+                name = relation.columns[0]
                 raise TypeError(f"{self._table.name}: what the index of {name} finds can't be reversed")
 
 
 def _refuse_unfit(table: Table[Any], where: Sequence[Relation], keyed: int, tokens: TokenRange | None) -> None:
     """Refuses conditions that Cassandra would: all relations, of which the first `keyed` are not up to the caller."""
-    seen: dict[str, list[str]] = {}
+    if any(each.operator == "in" and table.column(each.columns[0]).kind == "partition" for each in where):
+        indexed = {index.column.name for index in table.indexes}
+        for name in (name for relation in where for name in relation.columns):
+            if name in indexed:
+                raise TypeError(f"{table.name}: an index, as that of {name}, finds nothing in several partitions")
+    seen: dict[str, list[Relation]] = {}
     for place, relation in enumerate(where):
         for name in relation.columns:
             column = table.column(name)
             if place >= keyed:
-                fault = _filter_fault(relation.operator, column.type.is_multi_cell, column.type)
+                fault = _filter_fault(relation.operator, column)
                 if fault is None and tokens is not None and column.kind == "partition":
                     fault = "is of the partition key, which the tokens choose already"
                 if fault:
                     raise TypeError(f"{table.name}.{name} {fault}")
             before = seen.setdefault(name, [])
-            if any(not _go_together(each, relation.operator) for each in before):
+            if any(not _go_together(each, relation) for each in before):
                 raise TypeError(f"{table.name}.{name} has two conditions that can't both be asked")
-            before.append(relation.operator)
+            before.append(relation)
 
 
-def _filter_fault(operator: str, is_multi_cell: bool, type: Any) -> str | None:
+def _filter_fault(operator: str, column: AnyColumn[Any, Any]) -> str | None:
+    type = column.type
     if operator == "!=":
         return "can't be filtered by !="
     if operator in ("contains", "contains key", "entry"):
-        return None
-    if is_multi_cell:
+        if column.descending:
+            return "is in descending order, in which Cassandra knows no parts of a collection"
+        frozen_entry = operator == "entry" and not type.is_multi_cell
+        return "is frozen, and has no entries to be filtered by" if frozen_entry else None
+    if type.is_multi_cell:
         return "can't be compared unless it is frozen" if isinstance(type, UserDefined) else "is filtered by its parts"
     if type.has_duration and operator != "=":
         return "holds durations, which have no order"
@@ -499,12 +523,15 @@ def _filter_fault(operator: str, is_multi_cell: bool, type: Any) -> str | None:
 _LOWER, _UPPER = (">", ">="), ("<", "<=")
 
 
-def _go_together(one: str, other: str) -> bool:
-    """Whether two relations of one column are a query: a lower and an upper bound, or parts of a collection."""
-    parts = ("contains", "contains key", "entry")
-    if one in parts and other in parts:
+def _go_together(one: Relation, other: Relation) -> bool:
+    """Whether two relations of one column are a query: a lower and an upper bound that begin with the same column, or
+    parts of a collection.
+    """
+    parts, operators = ("contains", "contains key", "entry"), (one.operator, other.operator)
+    if all(operator in parts for operator in operators):
         return True
-    return (one in _LOWER and other in _UPPER) or (one in _UPPER and other in _LOWER)
+    opposite = any(each in _LOWER for each in operators) and any(each in _UPPER for each in operators)
+    return opposite and one.columns[0] == other.columns[0]
 
 
 def at_least_one(name: str, count: int) -> int:

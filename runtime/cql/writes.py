@@ -98,6 +98,7 @@ class Write(Query[None]):
     __slots__ = ("_table",)
 
     _table: Table[Any]
+    is_static = False  # to static columns of a partition, not to a row
 
     def bound(self, guarded: bool = False, conditions: tuple[Condition[Any], ...] = ()) -> Bound:
         """The request; `guarded` makes it one with IF EXISTS or IF NOT EXISTS, unless there are conditions."""
@@ -125,9 +126,13 @@ class Conditional(Query[Applied[R]]):
         if table.is_counter:
             raise TypeError(f"{table.name}: counters know no conditions")
         for condition in conditions:
-            for name in condition.relation.columns:
-                if table.column(name).is_key:
-                    raise TypeError(f"{table.name}.{name} is of the key, of which there is no condition")
+            column = table.column(condition.relation.columns[0])
+            if column.is_key:
+                raise TypeError(f"{table.name}.{column.name} is of the key, of which there is no condition")
+            if column.type.has_duration and condition.relation.operator in ("<", "<=", ">", ">="):
+                raise TypeError(f"{table.name}.{column.name} holds durations, which have no order")
+            if write.is_static and column.kind != "static":
+                raise TypeError(f"{table.name}.{column.name} is not static: a partition has no such column")
 
     @property
     def table(self) -> Table[R]:
@@ -209,8 +214,9 @@ class Target(Generic[R]):
         column = self.table.field(field)
         if column.is_key:
             raise TypeError(f"{self.table.name}.{column.name} is of the key and never changes")
-        if self.is_static and column.kind != "static":
-            raise TypeError(f"{self.table.name}.{column.name} is not static")
+        if self.is_static != (column.kind == "static"):
+            why = "is not static" if self.is_static else "is static: update_static changes it"
+            raise TypeError(f"{self.table.name}.{column.name} {why}")
         return column
 
 
@@ -232,6 +238,10 @@ class Changes(Write, Generic[R]):
         self._changes: _Kept = {}
         self._ttl: int | None = None
         self._timestamp: int | None = None
+
+    @property
+    def is_static(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self._target.is_static
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._table.name}, {self._values!r})"

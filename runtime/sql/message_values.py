@@ -1,4 +1,4 @@
-"""What becomes of each column's value in a protobuf message, and back. Loaded with the first message, not before."""
+"""What becomes of the values of SQL columns in protobuf messages, and back. Loaded with the first message."""
 
 from __future__ import annotations
 
@@ -6,71 +6,42 @@ import datetime
 import decimal
 import json
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any, NoReturn
 
+from runtime import message_values
+from runtime.message_values import Conversion, Decode, Plan, enum_number, of_message, of_optional
+from runtime.messages import Table
 from runtime.sql import types
 from runtime.sql.expressions import AnyColumn
-from runtime.sql.tables import Table
 from runtime.sql.types import Convert
-
-# What makes the row's value of the message and its field's. Raises LookupError for what is missing, ValueError and
-# OverflowError for what does not fit.
-Decode = Callable[[Any, Any], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How the rows of one table are converted; all sequences are in the order of the row's fields."""
-
-    message: Any  # the class
-    names: tuple[str, ...]  # the message's fields
-    read: Callable[[Any], tuple[Any, ...]]
-    tests: tuple[Callable[[Any], bool], ...]
-    encoders: tuple[tuple[int, Convert], ...]
-    decoders: tuple[tuple[int, Decode], ...]
 
 
 def plan(table: Table[Any], message: Any, names: tuple[str, ...]) -> Plan:
     """How the rows of this table and messages of this class are converted; `names` are the fields of the columns."""
-    columns = list(zip(names, table.columns, strict=True))
-    get: Callable[[Any], Any] = attrgetter(*names)
-    encoders = [_encoder(column, message.DESCRIPTOR.fields_by_name[name]) for name, column in columns]
-    decoders = [_decoder(column, name) for name, column in columns]
-    return Plan(
-        message,
-        names,
-        get if len(names) > 1 else lambda message: (get(message),),
-        tuple(_fits(column) for column in table.columns),
-        tuple((place, encode) for place, encode in enumerate(encoders) if encode is not None),
-        tuple((place, decode) for place, decode in enumerate(decoders) if decode is not None),
+    fields = message.DESCRIPTOR.fields_by_name
+    columns: list[Any] = list(table.columns)
+    return message_values.plan(
+        message, names, [_conversion(column, fields[name]) for name, column in zip(names, columns, strict=True)]
     )
 
 
-def _fits(column: AnyColumn[Any, Any]) -> Callable[[Any], bool]:
-    fits = column.type.fits()
-    return (lambda value: value is None or fits(value)) if column.nullable else fits
+def _conversion(column: AnyColumn[Any, Any], field: Any) -> Conversion:
+    return Conversion(
+        fits=column.type.fits(),
+        nullable=column.nullable,
+        take_none=column.nullable or isinstance(column.type, types.Json),
+        encode=_encoder(column, field),
+        decode=_decoder(column, field.name),
+    )
 
 
 # --- from a row's value to the message's ----------------------------------------------------------------------------
 
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _SECOND = datetime.timedelta(seconds=1)
-# google.protobuf.Timestamp: 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z.
-_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
 
 
 def _encoder(column: AnyColumn[Any, Any], field: Any) -> Convert | None:
     """The conversion of a value that its column can hold, None where the message takes it as it is."""
-    encode = _plain_encoder(column, field)
-    if encode is None or not column.nullable:
-        return encode
-    return lambda value: None if value is None else encode(value)
-
-
-def _plain_encoder(column: AnyColumn[Any, Any], field: Any) -> Convert | None:
     kind = column.type
     if isinstance(kind, types.Choices):
         order = kind.values
@@ -80,22 +51,8 @@ def _plain_encoder(column: AnyColumn[Any, Any], field: Any) -> Convert | None:
 
         return (lambda value: {"values": listed(value)}) if column.nullable else listed
     if isinstance(kind, types.Int) and field.enum_type is not None and kind.bits - (not kind.signed) >= 32:
-        return _enum_number
+        return enum_number
     return next((encode for each, encode in _ENCODERS.items() if isinstance(kind, each)), None)
-
-
-def _enum_number(value: int) -> int:
-    if not -(1 << 31) <= value < 1 << 31:
-        raise ValueError("the numbers of an enum have 32 bits")
-    return value
-
-
-def _timestamp(value: datetime.datetime) -> dict[str, int]:
-    since = value - _EPOCH
-    seconds = since.days * 86_400 + since.seconds
-    if not _FIRST_SECOND <= seconds <= _LAST_SECOND:
-        raise ValueError("in UTC it is not within the years 1 to 9999")
-    return {"seconds": seconds, "nanos": since.microseconds * 1_000}
 
 
 def _duration(value: datetime.timedelta) -> dict[str, int]:
@@ -115,7 +72,7 @@ _ENCODERS: dict[type[types.SqlType[Any]], Convert] = {
     types.Decimal: "{:f}".format,
     types.Date: datetime.date.isoformat,
     types.DateTime: datetime.datetime.isoformat,
-    types.Timestamp: _timestamp,
+    types.Timestamp: message_values.timestamp,
     types.Time: _duration,
     types.Json: _json,
 }
@@ -124,43 +81,18 @@ _ENCODERS: dict[type[types.SqlType[Any]], Convert] = {
 # --- and back --------------------------------------------------------------------------------------------------------
 
 _DECIMAL = re.compile(r"-?[0-9]{1,65}(\.[0-9]{1,30})?")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DATETIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?")
 
 
 def _decoder(column: AnyColumn[Any, Any], name: str) -> Decode | None:
     """The way back, None where the row takes the message's value as it is."""
     decode = _plain_decoder(column)
-    if isinstance(column.type, types.Timestamp | types.Time) or (
-        column.nullable and isinstance(column.type, types.Choices)
-    ):
-        return _of_message(decode, name, nullable=column.nullable)
+    is_message = isinstance(column.type, types.Timestamp | types.Time)
+    if decode is not None and (is_message or (column.nullable and isinstance(column.type, types.Choices))):
+        return of_message(decode, name, nullable=column.nullable)
     if column.nullable:
-        return _of_optional(decode, name)
+        return of_optional(decode, name)
     return None if decode is None else lambda message, value: decode(value)
-
-
-def _of_message(decode: Convert | None, name: str, *, nullable: bool) -> Decode:
-    assert decode is not None
-
-    def read(message: Any, value: Any) -> Any:
-        if message.HasField(name):
-            return decode(value)
-        if nullable:
-            return None
-        raise LookupError("is missing")
-
-    return read
-
-
-def _of_optional(decode: Convert | None, name: str) -> Decode:
-    def read(message: Any, value: Any) -> Any:
-        # An absent field reads as its zero value, so any other is there.
-        if not value and not message.HasField(name):
-            return None
-        return value if decode is None else decode(value)
-
-    return read
 
 
 def _plain_decoder(column: AnyColumn[Any, Any]) -> Convert | None:
@@ -175,15 +107,6 @@ def _read_decimal(text: str) -> decimal.Decimal:
     return decimal.Decimal(text)
 
 
-def _read_date(text: str) -> datetime.date:
-    try:
-        if _DATE.fullmatch(text):
-            return datetime.date.fromisoformat(text)
-    except ValueError:
-        pass
-    raise ValueError("takes a date like 2020-01-31")
-
-
 def _read_datetime(text: str) -> datetime.datetime:
     try:
         if _DATETIME.fullmatch(text):
@@ -191,15 +114,6 @@ def _read_datetime(text: str) -> datetime.datetime:
     except ValueError:
         pass
     raise ValueError("takes a date and time like 2020-01-31T10:00:00.000001")
-
-
-def _read_timestamp(value: Any) -> datetime.datetime:
-    seconds, nanos = value.seconds, value.nanos
-    if not (_FIRST_SECOND <= seconds <= _LAST_SECOND and 0 <= nanos < 1_000_000_000):
-        raise ValueError("takes a Timestamp within the years 1 to 9999")
-    if nanos % 1_000:
-        raise ValueError("takes whole microseconds")
-    return _EPOCH + datetime.timedelta(seconds=seconds, microseconds=nanos // 1_000)
 
 
 def _read_duration(value: Any) -> datetime.timedelta:
@@ -224,9 +138,9 @@ def _no_json(word: str) -> NoReturn:
 
 _DECODERS: dict[type[types.SqlType[Any]], Convert] = {
     types.Decimal: _read_decimal,
-    types.Date: _read_date,
+    types.Date: message_values.read_date,
     types.DateTime: _read_datetime,
-    types.Timestamp: _read_timestamp,
+    types.Timestamp: message_values.read_timestamp,
     types.Time: _read_duration,
     types.Json: _read_json,
 }

@@ -1,9 +1,9 @@
-"""Tables for the rules of the wide-column store, each with what a rule needs, and the stores that they are tested on."""
+"""Tables for tests of the wide-column store, and how Cassandra makes them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import msgspec
 
@@ -57,8 +57,11 @@ class Space:
         self.point: Point[Any] = Point(table)
         self.columns: dict[str, AnyColumn[Any, Any]] = {column.name: column for column in table.columns}
 
-    def __getattr__(self, name: str) -> AnyColumn[Any, Any]:
-        return self.columns[name]
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.columns[name]
+        except KeyError:
+            raise AttributeError(name) from None
 
     def row(self, *values: Any, **named: Any) -> Any:
         return self.table.row(*values, **named)
@@ -72,7 +75,7 @@ class Space:
     def update_static(self, *key: Any) -> Change:
         return Change(self.key.partition, key)
 
-    def get(self, *key: Any) -> cql.Get[Any]:
+    def get(self, *key: Any) -> Any:
         return self.key.get(*key)
 
     def slice(self, *values: Any, **bounds: Any) -> cql.Slice[Any]:
@@ -119,7 +122,7 @@ def space(
     fields: list[Any] = [column.name for column in columns if column.is_key]
     for column in columns[len(fields) :]:
         if isinstance(column, cql.CollectionColumn):
-            fields.append((column.name, Any, msgspec.field(default_factory=column.empty)))
+            fields.append((column.name, Any, msgspec.field(default_factory=cast("Any", column.empty))))
         else:
             fields.append((column.name, Any, None))
     row: Any = msgspec.defstruct(name.title(), fields, bases=(cql.Row,), frozen=True)
@@ -162,7 +165,9 @@ def create(db: SyncDatabase, url: str, *spaces: Space) -> None:
     statements = [f"CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {options}"]
     for each in spaces:
         statements += _ddl(keyspace, each.table)
-    db.engine.create_now({KEYSPACE: statements})
+    with db.engine.schema() as schema:
+        for statement in statements:
+            schema.run(statement, None)
 
 
 def _ddl(keyspace: str, table: cql.Table[Any]) -> list[str]:

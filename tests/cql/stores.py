@@ -21,14 +21,16 @@ def prefix(url: str) -> str:
     return parsed.prefix
 
 
-def create(db: Database | SyncDatabase, keyspace: str, statements: Sequence[str]) -> None:
-    cassandra(db).create_now({keyspace: statements})
+def create(db: Database | SyncDatabase, statements: Sequence[str]) -> None:
+    with cassandra(db).schema() as schema:
+        for statement in statements:
+            schema.run(statement, None)
 
 
 def create_samples(db: Database | SyncDatabase, url: str) -> None:
     """The sample tables, without the view, which a server must be told to allow. Does nothing where they are."""
     statements = [each.strip() for each in DDL.split(";") if each.strip() and "MATERIALIZED VIEW" not in each]
-    create(db, "sun_msg", [_if_lacking(each.replace("sun_msg", f"{prefix(url)}sun_msg")) for each in statements])
+    create(db, [_if_lacking(each.replace("sun_msg", f"{prefix(url)}sun_msg")) for each in statements])
 
 
 def _if_lacking(statement: str) -> str:

@@ -132,7 +132,7 @@ def wide(cassandra_url: str) -> Iterator[SyncDatabase]:
     columns = ", ".join(f"{column} {type.text}" for column, (type, _) in COLUMNS.items())
     with connect_sync(cassandra_url) as db:
         keyspace = f"CREATE KEYSPACE {name} WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': 1}}"
-        create(db, "everything", [keyspace, f"CREATE TABLE {name}.everything (key int PRIMARY KEY, {columns})"])
+        create(db, [keyspace, f"CREATE TABLE {name}.everything (key int PRIMARY KEY, {columns})"])
         yield db
 
 
@@ -165,7 +165,7 @@ def test_unset_leaves_a_column_and_null_deletes_it(wide: SyncDatabase) -> None:
 def test_what_python_cannot_tell_fails_its_own_read_only(cassandra_url: str, wide: SyncDatabase) -> None:
     name = f"{prefix(cassandra_url)}everything.everything"
     far = "UPDATE {} SET c_timestamp = 318000000000000, c_date = 2932897 + 0 WHERE key = 70"
-    create(wide, "everything", [far.format(name).replace("2932897 + 0", "4294967295")])
+    create(wide, [far.format(name).replace("2932897 + 0", "4294967295")])
 
     async def work(db: Database) -> None:
         select = Select(EVERYTHING, (Term("column", "c_timestamp"),), (Relation(("key",), "="),))
@@ -509,14 +509,14 @@ def test_missing_tables_keyspaces_and_columns_are_named(db: SyncDatabase) -> Non
 def test_a_table_that_was_dropped_is_missing_and_back_when_made_again(db: SyncDatabase, url: str) -> None:
     name = f"{prefix(url)}sun_msg.nowhere"
     made = f"CREATE TABLE {name} (id int PRIMARY KEY)"
-    create(db, "sun_msg", [made])
+    create(db, [made])
     assert db.run(cql.Key(NOWHERE).get(1)) is None
-    create(db, "sun_msg", [f"DROP TABLE {name}"])
+    create(db, [f"DROP TABLE {name}"])
     with pytest.raises(MissingTable):
         db.run(cql.Key(NOWHERE).get(1))
-    create(db, "sun_msg", [made])
+    create(db, [made])
     assert db.run(cql.Key(NOWHERE).get(1)) is None
-    create(db, "sun_msg", [f"DROP TABLE {name}"])
+    create(db, [f"DROP TABLE {name}"])
 
 
 def test_a_value_too_large_is_refused(db: SyncDatabase, room: str) -> None:

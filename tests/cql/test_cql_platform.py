@@ -14,13 +14,14 @@ from runtime.bundle import Parts, open_wide
 from runtime.config import ConfigError, Settings, load
 from runtime.cql.database import connect
 from runtime.cql.errors import MissingTable
+from runtime.cql.keyspaces import Keyspace
 from runtime.doctor import examine
 from runtime.metrics import Metrics
 from tests.cql.sample_tables import MessageDao
 from tests.cql.stores import create_samples
 
 NONE = Parts({}, (), ())
-SOME = Parts({}, (), (), {"sun_msg.message": ("room_key",)})
+SOME = Parts({}, (), (), [Keyspace("sun_msg")])
 
 
 def settings(tmp_path: Path, url: str = "") -> Settings:

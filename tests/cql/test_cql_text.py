@@ -17,7 +17,6 @@ from tests.cql.sample_tables import Message, MessageDao, Place, TallyDao, VisitD
 from tests.cql.stores import create_samples
 
 ROW: dict[str, Any] = {"room_key": "a", "bucket": 1, "message_id": 2}
-NOTHING = None
 DAY = datetime.date(2026, 1, 2)
 PLACE = Place("x", 1)
 KEY = '"room_key" = ? AND "bucket" = ? AND "message_id" = ?'
@@ -37,9 +36,7 @@ DELETE = 'DELETE FROM "sun_msg"."message"'
 MESSAGES = MessageDao.slice(room_key="a", bucket=1)
 CHANGE = MessageDao.update(**ROW)
 
-NO_TEXT = MessageDao.text == None  # noqa: E711
-
-NO_TEXT = MessageDao.text == NOTHING
+NO_TEXT = MessageDao.text.is_null()
 
 CASES: list[tuple[cql.Query[Any], str]] = [
     (MessageDao.get(**ROW), f"{WHOLE} WHERE {KEY}"),

@@ -75,6 +75,8 @@ def test_types_read_as_cql_spells_them() -> None:
     assert types.List(types.Int()).text == "list<int>"
     assert types.List(types.Int(), frozen=True).text == "frozen<list<int>>"
     assert types.Map(types.Text(), types.Set(types.Int(), frozen=True)).text == "map<text, frozen<set<int>>>"
+    nested = types.Tuple((types.Int(), types.List(types.Int())))
+    assert nested.text == "frozen<tuple<int, frozen<list<int>>>>"
     assert types.Vector(types.Float(), 3).text == "vector<float, 3>"
     assert PLACE.text == "place"
     assert PLACE.as_frozen().text == "frozen<place>"

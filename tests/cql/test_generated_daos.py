@@ -45,7 +45,7 @@ def methods(dao: Any) -> set[str]:
     return {name for name in vars(dao) if not name.startswith("_") and isinstance(vars(dao)[name], classmethod)}
 
 
-READS = {"get", "get_many", "slice_in", "partitions"}
+READS = {"get", "get_many", "slice_in", "partitions", "to_message", "from_message"}
 SLICES = {"get_in", "slice"}
 
 

@@ -552,10 +552,7 @@ def test_directives_say_what_cql_has_no_word_for() -> None:
         ),
         (
             "CREATE TYPE u (a int -- sun: enum=a.B\n)",
-            (
-                "1:22: bad-directive: `enum` concerns a column, but no table follows: "
-                "put it above the column or at its line's end"
-            ),
+            "1:22: bad-directive: enum=a.B is for columns: a field of a type holds numbers",
         ),
         (
             "CREATE TABLE t (k int PRIMARY KEY);\n-- sun: enum=a.B",

@@ -24,7 +24,7 @@ def source(case: str) -> pipeline.Source:
     return pipeline.Source(GOLDEN / case, "schema", "generated", "generated", includes)
 
 
-@pytest.mark.parametrize("case", ["sun", "rows", "sql_names", "sql_types"])
+@pytest.mark.parametrize("case", ["sun", "rows", "sql_names", "sql_types", "cql_types", "cql_keys"])
 def test_protoc_reads_the_text_as_python_reads_the_descriptor(case: str, tmp_path: Path) -> None:
     made = source(case)
     schema = pipeline.load(made)
@@ -44,7 +44,7 @@ def test_protoc_reads_the_text_as_python_reads_the_descriptor(case: str, tmp_pat
 
 def test_the_text_passes_bufs_standard_rules(tmp_path: Path) -> None:
     (tmp_path / "buf.yaml").write_text("version: v2\nlint:\n  use:\n    - STANDARD\n")
-    for case in ("rows", "sql_names", "sql_types"):
+    for case in ("rows", "sql_names", "sql_types", "cql_types", "cql_keys"):
         for file in (GOLDEN / case / "expected/proto").rglob("*.proto"):
             copy = tmp_path / file.relative_to(GOLDEN / case / "expected/proto")
             copy.parent.mkdir(parents=True, exist_ok=True)

@@ -179,7 +179,7 @@ def test_a_changed_type_keeps_its_number_where_old_messages_read_right(
 
 def test_a_dropped_table_leaves_all_its_numbers(project: Project) -> None:
     project.columns(COLUMNS, table="thing")
-    assert "note: the table of shop.rows.v1.Item is gone: its numbers stay reserved" in project.generate()
+    assert "note: what had the message shop.rows.v1.Item is gone: its numbers stay reserved" in project.generate()
     assert project.lines()[:3] == [f"{line} reserved" for line in FIRST]
     assert not project.proto.exists()
     project.columns(COLUMNS | {"more": "INT"})

@@ -51,6 +51,7 @@ KEYSPACE = keyspaces.Keyspace(
                 "  PRIMARY KEY (content_hash)\n"
                 ") WITH comment = 'What a stored file is, and that it is there whole.'"
             ),
+            options={"comment": "What a stored file is, and that it is there whole."},
         ),
         keyspaces.Table(
             "chunk",
@@ -74,6 +75,7 @@ KEYSPACE = keyspaces.Keyspace(
                 ") WITH compression = {'enabled': 'false'}\n"
                 "  AND comment = 'A piece of the bytes of a file.'"
             ),
+            options={"compression": {"enabled": "false"}, "comment": "A piece of the bytes of a file."},
         ),
         keyspaces.Table(
             "file_ref",
@@ -114,6 +116,9 @@ KEYSPACE = keyspaces.Keyspace(
                 "  PRIMARY KEY (file_ref_id)\n"
                 ") WITH comment = 'A file as people know it: whose it is, what it is for, who may read it. Many may share their bytes.'"
             ),
+            options={
+                "comment": "A file as people know it: whose it is, what it is for, who may read it. Many may share their bytes."
+            },
         ),
         keyspaces.Table(
             "storage_usage",
@@ -134,6 +139,9 @@ KEYSPACE = keyspaces.Keyspace(
                 "  PRIMARY KEY ((content_hash, shard), file_ref_id)\n"
                 ") WITH comment = 'A reference to a content. The collector takes a content that has none in any of its 16 shards.'"
             ),
+            options={
+                "comment": "A reference to a content. The collector takes a content that has none in any of its 16 shards."
+            },
         ),
         keyspaces.Table(
             "gc_queue",
@@ -154,6 +162,7 @@ KEYSPACE = keyspaces.Keyspace(
                 "  PRIMARY KEY ((day, shard), content_hash)\n"
                 ") WITH comment = 'A content that had no reference left, to look at once more and then delete.'"
             ),
+            options={"comment": "A content that had no reference left, to look at once more and then delete."},
         ),
     ),
 )

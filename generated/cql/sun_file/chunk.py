@@ -24,6 +24,7 @@ class Chunk(cql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun_file.rows.v1.chunk_pb2 import Chunk as ChunkMessage
 
     class ChunkValues(t.TypedDict, total=False):
         """What `ChunkUpdate.set` takes."""
@@ -153,3 +154,15 @@ class ChunkDao(cql.WritableDao[Chunk]):
     def delete_partition(cls, *, content_hash: bytes, chunk_group: int) -> cql.RangeDelete[Chunk]:
         """Delete a partition, its static columns too. Generated from PRIMARY KEY ((content_hash, chunk_group), chunk)."""
         return cls._key.delete_partition(content_hash, chunk_group)
+
+    _message = cql.RowMessage(table, "generated.proto.sun_file.rows.v1.chunk_pb2", "Chunk")
+
+    @classmethod
+    def to_message(cls, row: Chunk) -> ChunkMessage:
+        """The row as protobuf's `Chunk`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: ChunkMessage) -> Chunk:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -34,6 +34,7 @@ class FileRef(cql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun_file.rows.v1.file_ref_pb2 import FileRef as FileRefMessage
 
     class FileRefValues(t.TypedDict, total=False):
         """What `FileRefUpdate.set` takes."""
@@ -147,3 +148,15 @@ class FileRefDao(cql.WritableDao[FileRef]):
     def delete(cls, *, file_ref_id: int) -> cql.Delete[FileRef]:
         """Delete the row of this key. Generated from PRIMARY KEY (file_ref_id)."""
         return cls._key.delete(file_ref_id)
+
+    _message = cql.RowMessage(table, "generated.proto.sun_file.rows.v1.file_ref_pb2", "FileRef")
+
+    @classmethod
+    def to_message(cls, row: FileRef) -> FileRefMessage:
+        """The row as protobuf's `FileRef`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: FileRefMessage) -> FileRef:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

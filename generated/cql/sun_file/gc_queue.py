@@ -21,6 +21,7 @@ class GcQueue(cql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun_file.rows.v1.gc_queue_pb2 import GcQueue as GcQueueMessage
 
     class GcQueueValues(t.TypedDict, total=False):
         """What `GcQueueUpdate.set` takes."""
@@ -146,3 +147,15 @@ class GcQueueDao(cql.WritableDao[GcQueue]):
     def delete_partition(cls, *, day: int, shard: int) -> cql.RangeDelete[GcQueue]:
         """Delete a partition, its static columns too. Generated from PRIMARY KEY ((day, shard), content_hash)."""
         return cls._key.delete_partition(day, shard)
+
+    _message = cql.RowMessage(table, "generated.proto.sun_file.rows.v1.gc_queue_pb2", "GcQueue")
+
+    @classmethod
+    def to_message(cls, row: GcQueue) -> GcQueueMessage:
+        """The row as protobuf's `GcQueue`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: GcQueueMessage) -> GcQueue:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

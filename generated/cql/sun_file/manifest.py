@@ -43,6 +43,7 @@ class Manifest(cql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun_file.rows.v1.manifest_pb2 import Manifest as ManifestMessage
 
     class ManifestValues(t.TypedDict, total=False):
         """What `ManifestUpdate.set` takes."""
@@ -162,3 +163,15 @@ class ManifestDao(cql.WritableDao[Manifest]):
     def delete(cls, *, content_hash: bytes) -> cql.Delete[Manifest]:
         """Delete the row of this key. Generated from PRIMARY KEY (content_hash)."""
         return cls._key.delete(content_hash)
+
+    _message = cql.RowMessage(table, "generated.proto.sun_file.rows.v1.manifest_pb2", "Manifest")
+
+    @classmethod
+    def to_message(cls, row: Manifest) -> ManifestMessage:
+        """The row as protobuf's `Manifest`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: ManifestMessage) -> Manifest:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

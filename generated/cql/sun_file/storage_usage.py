@@ -20,6 +20,7 @@ class StorageUsage(cql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun_file.rows.v1.storage_usage_pb2 import StorageUsage as StorageUsageMessage
 
     class StorageUsageValues(t.TypedDict, total=False):
         """What `StorageUsageUpdate.set` takes."""
@@ -149,3 +150,15 @@ class StorageUsageDao(cql.WritableDao[StorageUsage]):
     def delete_partition(cls, *, content_hash: bytes, shard: int) -> cql.RangeDelete[StorageUsage]:
         """Delete a partition, its static columns too. Generated from PRIMARY KEY ((content_hash, shard), file_ref_id)."""
         return cls._key.delete_partition(content_hash, shard)
+
+    _message = cql.RowMessage(table, "generated.proto.sun_file.rows.v1.storage_usage_pb2", "StorageUsage")
+
+    @classmethod
+    def to_message(cls, row: StorageUsage) -> StorageUsageMessage:
+        """The row as protobuf's `StorageUsage`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: StorageUsageMessage) -> StorageUsage:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -71,6 +71,7 @@ KEYSPACE = keyspaces.Keyspace(
                 ") WITH CLUSTERING ORDER BY (message_id DESC)\n"
                 "  AND comment = 'Something that was said in a room; the rows come newest first.'"
             ),
+            options={"comment": "Something that was said in a room; the rows come newest first."},
         ),
         keyspaces.Table(
             "message_media",
@@ -96,6 +97,9 @@ KEYSPACE = keyspaces.Keyspace(
                 ") WITH CLUSTERING ORDER BY (message_id DESC)\n"
                 "  AND comment = 'A message that carries media, by room and kind: the gallery of a room, its files, its voices.'"
             ),
+            options={
+                "comment": "A message that carries media, by room and kind: the gallery of a room, its files, its voices."
+            },
         ),
         keyspaces.Table(
             "message_bucket",
@@ -117,6 +121,9 @@ KEYSPACE = keyspaces.Keyspace(
                 ") WITH CLUSTERING ORDER BY (bucket DESC)\n"
                 "  AND comment = 'A bucket of a room that holds something, written with its first message; the rows come newest first.'"
             ),
+            options={
+                "comment": "A bucket of a room that holds something, written with its first message; the rows come newest first."
+            },
         ),
         keyspaces.Table(
             "message_views",
@@ -138,6 +145,7 @@ KEYSPACE = keyspaces.Keyspace(
                 ") WITH CLUSTERING ORDER BY (message_id DESC)\n"
                 "  AND comment = 'How many have seen a message of a broadcast room.'"
             ),
+            options={"comment": "How many have seen a message of a broadcast room."},
         ),
         keyspaces.Table(
             "message_removed",
@@ -161,6 +169,9 @@ KEYSPACE = keyspaces.Keyspace(
                 ") WITH CLUSTERING ORDER BY (message_id DESC)\n"
                 "  AND comment = 'A message that one user has deleted from the own view; the others still see it. Buckets as in message.'"
             ),
+            options={
+                "comment": "A message that one user has deleted from the own view; the others still see it. Buckets as in message."
+            },
         ),
     ),
 )

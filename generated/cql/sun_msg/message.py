@@ -48,6 +48,7 @@ class Message(cql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun_msg.rows.v1.message_pb2 import Message as MessageMessage
 
     class MessageValues(t.TypedDict, total=False):
         """What `MessageUpdate.set` takes."""
@@ -226,3 +227,15 @@ class MessageDao(cql.WritableDao[Message]):
     def delete_partition(cls, *, room_key: str, bucket: int) -> cql.RangeDelete[Message]:
         """Delete a partition, its static columns too. Generated from PRIMARY KEY ((room_key, bucket), message_id)."""
         return cls._key.delete_partition(room_key, bucket)
+
+    _message = cql.RowMessage(table, "generated.proto.sun_msg.rows.v1.message_pb2", "Message")
+
+    @classmethod
+    def to_message(cls, row: Message) -> MessageMessage:
+        """The row as protobuf's `Message`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: MessageMessage) -> Message:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -20,6 +20,7 @@ class MessageBucket(cql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun_msg.rows.v1.message_bucket_pb2 import MessageBucket as MessageBucketMessage
 
     class MessageBucketValues(t.TypedDict, total=False):
         """What `MessageBucketUpdate.set` takes."""
@@ -147,3 +148,15 @@ class MessageBucketDao(cql.WritableDao[MessageBucket]):
     def delete_partition(cls, *, room_key: str, category: int) -> cql.RangeDelete[MessageBucket]:
         """Delete a partition, its static columns too. Generated from PRIMARY KEY ((room_key, category), bucket)."""
         return cls._key.delete_partition(room_key, category)
+
+    _message = cql.RowMessage(table, "generated.proto.sun_msg.rows.v1.message_bucket_pb2", "MessageBucket")
+
+    @classmethod
+    def to_message(cls, row: MessageBucket) -> MessageBucketMessage:
+        """The row as protobuf's `MessageBucket`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: MessageBucketMessage) -> MessageBucket:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -21,6 +21,7 @@ class MessageMedia(cql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun_msg.rows.v1.message_media_pb2 import MessageMedia as MessageMediaMessage
 
     class MessageMediaValues(t.TypedDict, total=False):
         """What `MessageMediaUpdate.set` takes."""
@@ -159,3 +160,15 @@ class MessageMediaDao(cql.WritableDao[MessageMedia]):
     def delete_partition(cls, *, room_key: str, category: int, bucket: int) -> cql.RangeDelete[MessageMedia]:
         """Delete a partition, its static columns too. Generated from PRIMARY KEY ((room_key, category, bucket), message_id)."""
         return cls._key.delete_partition(room_key, category, bucket)
+
+    _message = cql.RowMessage(table, "generated.proto.sun_msg.rows.v1.message_media_pb2", "MessageMedia")
+
+    @classmethod
+    def to_message(cls, row: MessageMedia) -> MessageMediaMessage:
+        """The row as protobuf's `MessageMedia`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: MessageMediaMessage) -> MessageMedia:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -20,6 +20,7 @@ class MessageRemoved(cql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun_msg.rows.v1.message_removed_pb2 import MessageRemoved as MessageRemovedMessage
 
     class MessageRemovedValues(t.TypedDict, total=False):
         """What `MessageRemovedUpdate.set` takes."""
@@ -156,3 +157,15 @@ class MessageRemovedDao(cql.WritableDao[MessageRemoved]):
     def delete_partition(cls, *, user_id: int, room_key: str, bucket: int) -> cql.RangeDelete[MessageRemoved]:
         """Delete a partition, its static columns too. Generated from PRIMARY KEY ((user_id, room_key, bucket), message_id)."""
         return cls._key.delete_partition(user_id, room_key, bucket)
+
+    _message = cql.RowMessage(table, "generated.proto.sun_msg.rows.v1.message_removed_pb2", "MessageRemoved")
+
+    @classmethod
+    def to_message(cls, row: MessageRemoved) -> MessageRemovedMessage:
+        """The row as protobuf's `MessageRemoved`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: MessageRemovedMessage) -> MessageRemoved:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

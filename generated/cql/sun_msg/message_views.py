@@ -19,6 +19,7 @@ class MessageViews(cql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.sun_msg.rows.v1.message_views_pb2 import MessageViews as MessageViewsMessage
 
     class MessageViewsAmounts(t.TypedDict, total=False):
         """What `MessageViewsDao.increment` takes."""
@@ -138,3 +139,15 @@ class MessageViewsDao(cql.Dao[MessageViews]):
     def delete_partition(cls, *, room_key: str, bucket: int) -> cql.RangeDelete[MessageViews]:
         """Delete a partition, its static columns too. Generated from PRIMARY KEY ((room_key, bucket), message_id)."""
         return cls._key.delete_partition(room_key, bucket)
+
+    _message = cql.RowMessage(table, "generated.proto.sun_msg.rows.v1.message_views_pb2", "MessageViews")
+
+    @classmethod
+    def to_message(cls, row: MessageViews) -> MessageViewsMessage:
+        """The row as protobuf's `MessageViews`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: MessageViewsMessage) -> MessageViews:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

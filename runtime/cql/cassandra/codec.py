@@ -79,11 +79,11 @@ def _of_relations(table: Table[Any], relations: Sequence[Relation]) -> Iterator[
         type: CqlType[Any] = table.column(relation.columns[0]).type
         match relation.operator:
             case "in":
-                yield List[Any](type, True)
+                yield List(type, True)
             case "contains":
-                yield type.value if isinstance(type, Map) else cast("List[Any]", type).item
+                yield type.value if isinstance(type, Map) else cast("List", type).item
             case "contains key":
-                yield cast("Map[Any, Any]", type).key
+                yield cast("Map", type).key
             case "entry":
                 yield from _entry(type)
             case _:
@@ -95,11 +95,11 @@ def _of_change(type: CqlType[Any], change: Change) -> Iterator[CqlType[Any]]:
         case "set" | "append" | "prepend" | "add":
             yield type
         case "discard":
-            yield Set[Any](type.key) if isinstance(type, Map) else type
+            yield Set(type.key) if isinstance(type, Map) else type
         case "entry":
             yield from _entry(type)
         case "item":
-            yield from (_INT, cast("List[Any]", type).item)
+            yield from (_INT, cast("List", type).item)
         case "field":
             yield dict(cast("UserDefined[Any]", type).fields)[change.field]
         case "increment":
@@ -107,7 +107,7 @@ def _of_change(type: CqlType[Any], change: Change) -> Iterator[CqlType[Any]]:
 
 
 def _entry(type: CqlType[Any]) -> tuple[CqlType[Any], CqlType[Any]]:
-    of = cast("Map[Any, Any]", type)
+    of = cast("Map", type)
     return of.key, of.value
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
@@ -27,6 +27,7 @@ from runtime.cql.cassandra.handover import Bridge
 from runtime.cql.cassandra.places import Flight, Places
 from runtime.cql.cassandra.prepared import Prepared, Shapes
 from runtime.cql.cassandra.protocol import Rows
+from runtime.cql.cassandra.schema import ClusterSchema, schema_of
 from runtime.cql.clock import Clock
 from runtime.cql.errors import (
     InvalidState,
@@ -118,18 +119,10 @@ class CassandraEngine:
             flight.expire(_EXPIRED)
         return self._outcome(message, answer[0])
 
-    async def create(self, scripts: Mapping[str, Sequence[str]]) -> None:
-        """Run the DDL statements of each keyspace, one after the other. Raises CqlError."""
-        await _in_thread(partial(self.create_now, scripts))
-
-    def create_now(self, scripts: Mapping[str, Sequence[str]]) -> None:
-        """The same, blocking this thread."""
-        for keyspace, statements in scripts.items():
-            for text in statements:
-                try:
-                    self._session.execute(driver.SimpleStatement(text), timeout=self._seconds)
-                except Exception as error:
-                    raise failure(error, keyspace, writes=True) from error
+    def schema(self) -> AbstractContextManager[ClusterSchema]:
+        """What the cluster has and the making of more, for `runtime.cql.create`. Blocks."""
+        self._check_open()
+        return schema_of(self._cluster, self._url)
 
     async def ping(self) -> None:
         """Ask the cluster whether it is there. Raises CqlError."""

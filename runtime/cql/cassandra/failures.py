@@ -17,7 +17,8 @@ _MISSING = re.compile(
 )
 _VALUE = re.compile(
     r"too (big|large|long)|maximum allowed|longer than maximum|exceeds|expected .* bytes?\b|(can't|may not) be empty"
-    r"|out of range|invalid (null|unset) value|must be greater|not a valid",
+    r"|out of (range|bound)|invalid (null|unset) value|must be greater|not a valid"
+    r"|element on a list which is null|comparison with an empty",
     re.IGNORECASE,
 )
 

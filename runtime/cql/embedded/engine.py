@@ -31,6 +31,7 @@ PAGE = 1_000
 _PLANS = 4_096  # shapes kept
 _SWEEP_S = 10
 _THREADS = 2
+_STEPS = 10_000  # of SQLite's machine between looks at the clock: some hundred rows
 
 Plan = ReadPlan | WritePlan
 
@@ -106,8 +107,12 @@ class EmbeddedEngine:
                 if entry.get is not None:
                     return entry.get(connection, request.params, self._now)
                 return self._page(connection, plan, request, state, size)
-            except sqlite3.OperationalError:  # locked for a moment, while another process recovers the log
-                pass
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    raise failure(self._file.path, error) from error
+                # Locked for a moment, while another process recovers the log.
+            except sqlite3.Error as error:
+                raise failure(self._file.path, error) from error
             finally:
                 self._loop_readers.give(connection)
         return await self._in_thread(lambda: self._read(entry, request, state))
@@ -136,10 +141,16 @@ class EmbeddedEngine:
     def _page(
         self, connection: sqlite3.Connection, plan: ReadPlan, bound: Bound, state: bytes | None, size: int
     ) -> Outcome:
+        timeout = bound.options.timeout_ms
+        if timeout is not None:
+            deadline = time.monotonic() + timeout / 1000
+            connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
         connection.execute("BEGIN")  # so that all that is read is of one moment
         try:
             return plan.page(connection, bound.params, self._now(), size, state)
         finally:
+            if timeout is not None:
+                connection.set_progress_handler(None, 0)
             connection.execute("ROLLBACK")
 
     def _now(self) -> int:

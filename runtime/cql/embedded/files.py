@@ -45,11 +45,13 @@ class File:
         self._file.close()
 
 
-def failure(path: str, error: Exception) -> CqlError:
+def failure(path: str, error: BaseException) -> CqlError:
     """The typed error (https://www.sqlite.org/rescode.html)."""
     if isinstance(error, CqlError):
         return error
     primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if primary == sqlite3.SQLITE_INTERRUPT:
+        return Timeout(f"{path}: the rows were not read within the time limit")
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Unavailable(f"{path}: another process holds the file: {error}")
     if primary == sqlite3.SQLITE_TOOBIG or isinstance(error, OverflowError):
@@ -148,6 +150,7 @@ class Writer:
         self._begin = begin
         self._waiting: deque[Job] = deque()
         self._lock = threading.Lock()
+        self._entering = threading.Lock()
         self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -175,8 +178,6 @@ class Writer:
         job = Job(work, asyncio.get_running_loop())
         assert job.future is not None
         self._enter(job)
-        if self._thread is None:
-            self._start()
         self._wake.put(True)
         if seconds is None:
             return await job.future
@@ -186,15 +187,13 @@ class Writer:
             raise Timeout(f"{self._path}: the write was not done within {seconds:g} s") from None
 
     def _enter(self, job: Job) -> None:
-        if self._closed:
-            raise closed(self._path)
-        if len(self._waiting) >= WAITING:
-            raise TooManyRequests(f"{self._path}: {WAITING} writes are waiting")
-        self._waiting.append(job)
-
-    def _start(self) -> None:
-        with self._lock:
-            if self._thread is None:
+        with self._entering:
+            if self._closed:
+                raise closed(self._path)
+            if len(self._waiting) >= WAITING:
+                raise TooManyRequests(f"{self._path}: {WAITING} writes are waiting")
+            self._waiting.append(job)
+            if job.loop is not None and self._thread is None:
                 self._thread = threading.Thread(target=self._serve, name="cql-writer", daemon=True)
                 self._thread.start()
 
@@ -223,13 +222,16 @@ class Writer:
             for job in group:
                 self._do(job, turn)
             run("COMMIT")
-        except Exception as error:  # noqa: BLE001 - each caller gets it
+        except BaseException as error:
             with contextlib.suppress(sqlite3.Error):
                 run("ROLLBACK")
             typed = failure(self._path, error)
             for job in group:
                 job.error = job.error or typed
-        self._tell(group)
+            if not isinstance(error, Exception):  # this thread is told to end; what others wait for is undone, too
+                raise
+        finally:
+            self._tell(group)
 
     def _do(self, job: Job, turn: Turn) -> None:
         run = self._connection.execute
@@ -255,7 +257,8 @@ class Writer:
 
     def close(self) -> None:
         """Do what waits, and close the connection."""
-        self._closed = True
+        with self._entering:
+            self._closed = True
         self._wake.put(False)
         if self._thread is not None:
             self._thread.join()

@@ -16,14 +16,14 @@ from runtime.cql.embedded.records import Row, decode
 from runtime.cql.embedded.stored import Stored
 from runtime.cql.embedded.where import Check, Params, checks, reading
 from runtime.cql.embedded.writing import WritePlan
-from runtime.cql.errors import InvalidValue
+from runtime.cql.errors import CqlError
 from runtime.cql.statements import Outcome
 
 Guarded = tuple[WritePlan, Params]
 
 
 class Question:
-    """What the guards among writes to one partition ask. Raises InvalidValue for guards that exclude each other."""
+    """What the guards among writes to one partition ask. Raises CqlError for guards that exclude each other."""
 
     def __init__(self, connection: sqlite3.Connection, writes: Sequence[Guarded], now: int) -> None:
         self._connection = connection
@@ -62,7 +62,7 @@ class Question:
                 kinds.setdefault(None if static else key, set()).add("conditions")
         if any(len(each) > 1 for each in kinds.values()):
             text = "a row is under IF EXISTS, IF NOT EXISTS or conditions, but not under two of them"
-            raise InvalidValue(f"{self._layout.name}: {text}")
+            raise CqlError(f"{self._layout.name}: {text}")
 
     def answer(self) -> bool:
         return all(self._meets(guard, params, key) for guard, params, _, key in self._guarded)

@@ -105,6 +105,11 @@ def partition_end(key: bytes) -> int:
     return key.index(_END, 8) + 2
 
 
+def is_row_key(key: bytes) -> bool:
+    """Whether these bytes could be a row's key, which only what comes from outside is asked."""
+    return key.find(_END, 8) >= 0
+
+
 def partition_values(key: bytes, types: Sequence[CqlType[Any]]) -> tuple[Any, ...]:
     """The values of the partition key's columns of a partition's key. Raises UnreadableValue."""
     raw = key[8:-2].replace(b"\0\xff", b"\0")
@@ -128,7 +133,9 @@ def token_bounds(after: int, last: int) -> tuple[bytes, bytes | None]:
 
 
 def behind(prefix: bytes) -> bytes:
-    """The least bytes that sort behind everything that begins with this prefix, which holds a byte below 255."""
+    """The least bytes that sort behind all that begins with this prefix, which has a byte below 255: a partition's key
+    and whatever begins with one have.
+    """
     kept = prefix.rstrip(b"\xff")
     return kept[:-1] + bytes((kept[-1] + 1,))
 
@@ -177,6 +184,23 @@ def order_code(type: CqlType[Any]) -> Code:
         case _:  # text, blob, inet: by their bytes
             encode = type.encode
             return lambda value: encode(value).replace(b"\0", b"\0\xff") + _END
+
+
+def is_exact(type: CqlType[Any]) -> bool:
+    """Whether values of one code are the same: decimals of one number may differ in their digits."""
+    match type:
+        case Decimal():
+            return False
+        case Tuple():
+            return all(map(is_exact, type.items))
+        case UserDefined():
+            return all(is_exact(kind) for _, kind in type.fields)
+        case List() | Set() | Vector():
+            return is_exact(type.item)
+        case Map():
+            return is_exact(type.key) and is_exact(type.value)
+        case _:
+            return True
 
 
 def _whole(size: int) -> Code:
@@ -262,6 +286,6 @@ def _items(item: Code, ordered: Callable[[Any], list[Any]]) -> Code:
     return lambda values: b"".join(b"\1" + item(value) for value in ordered(values)) + b"\0"
 
 
-def _entries(type: Map[Any, Any]) -> Code:
+def _entries(type: Map) -> Code:
     key, each, order = order_code(type.key), order_code(type.value), type.key.order
     return lambda values: b"".join(b"\1" + key(one) + each(values[one]) for one in sorted(values, key=order)) + b"\0"

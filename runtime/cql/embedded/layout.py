@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from runtime.cql.embedded.cells import cell_lives
 from runtime.cql.embedded.keys import clustering_code, partition_code, partition_end
-from runtime.cql.embedded.records import Row
+from runtime.cql.embedded.records import USUAL, Row
 from runtime.cql.embedded.stored import Stored, conversions
 from runtime.cql.tables import Table
-from runtime.cql.types import Counter
+from runtime.cql.types import Blob, Counter, CqlType, Float, Inet, Text, Varint
 
 if TYPE_CHECKING:
     from runtime.cql.embedded.derived import Derived
@@ -32,6 +32,8 @@ class Layout:
         self.deleted = f"deleted_{number}"
         self.partition_types = tuple(column.type for column in table.partition_key)
         self.partition = partition_code(self.partition_types)
+        self._partition_told = tuple(map(_told, self.partition_types))
+        self.tells_partition_as_given = not any(self._partition_told)
         self.depth = len(table.clustering)
         self.codes = tuple(clustering_code(column.type, descending=column.descending) for column in table.clustering)
         self.key_conversions = tuple(conversions(column.type) for column in table.clustering)
@@ -56,7 +58,7 @@ class Layout:
         self.strict = table.view is not None and any(
             not table.view.base.column(column.name).is_key for column in table.primary_key
         )
-        self.grace = table.gc_grace_seconds
+        self.grace = 0 if table.view is not None else table.gc_grace_seconds  # a view is never written by itself
         self.default_ttl = table.default_time_to_live
 
         self.get = f"SELECT t, v FROM {self.rows} WHERE k = ?"
@@ -69,6 +71,9 @@ class Layout:
         rows = f"SELECT k, t, v FROM {self.rows} WHERE k >= ?"
         self.forward = f"{rows} AND k < ? AND {living} ORDER BY k"
         self.backward = f"{rows} AND k < ? AND {living} ORDER BY k DESC"
+        counted = f"SELECT count(*) FROM {self.rows} WHERE k >= ?"
+        self.count = f"{counted} AND k < ? AND {living}"
+        self.count_onward = f"{counted} AND {living}"
         self.onward = f"{rows} AND {living} ORDER BY k"
         # The last range that begins at or before a key is the only one that can hold it: no two overlap.
         self.shadow = f"SELECT e, t FROM {self.deleted} WHERE s <= ? ORDER BY s DESC LIMIT 1"
@@ -96,6 +101,14 @@ class Layout:
             f"DELETE FROM {self.deleted} WHERE s IN (SELECT s FROM {self.deleted} WHERE at <= ? ORDER BY at LIMIT ?)"
         )
 
+    def partition_told(self, values: Sequence[Any]) -> Sequence[Any]:
+        """The values of a partition key as they are read back: floats of 32 bits, maps in the order of their keys."""
+        if self.tells_partition_as_given:
+            return values
+        return [
+            value if tell is None else tell(value) for tell, value in zip(self._partition_told, values, strict=True)
+        ]
+
     def grow(self, columns: int) -> None:
         """Another process, with a newer schema, has entered more columns."""
         known = self.by_number
@@ -110,8 +123,8 @@ class Layout:
 
     def values(self, partition: Sequence[Any], time: int, record: Any, now: int) -> list[Any] | None:
         """The values of a row as they are stored, collections whole; None where the row is not there any more."""
-        if type(record) is list:
-            told = [*partition, *cast("list[Any]", record)]
+        if type(record) is USUAL:
+            told = [*partition, *record]
             if missing := self.head + self.columns - len(told):
                 # It was written when there were fewer columns, or by a newer schema, which has more.
                 told = [*told, *[None] * missing][: self.head + self.columns]
@@ -142,6 +155,13 @@ class Layout:
         if cell is None or cell[2] is None or cell[1] is None or cell[1] <= now:
             return None
         return cell[1] - now
+
+
+def _told(type: CqlType[Any]) -> Callable[[Any], Any] | None:
+    """What makes of a value what is read back; None where that is the same."""
+    if (type.size is None and not isinstance(type, Text | Blob | Inet | Varint)) or isinstance(type, Float):
+        return lambda value: type.decode(type.encode(value))
+    return None
 
 
 def _unknown(*_: Any) -> bytes:

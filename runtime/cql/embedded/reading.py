@@ -7,6 +7,7 @@ import heapq
 import math
 import sqlite3
 from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
 from operator import itemgetter, mul
 from typing import Any
 
@@ -14,12 +15,13 @@ import msgspec
 
 from runtime.cql.embedded import states
 from runtime.cql.embedded.derived import Index
-from runtime.cql.embedded.keys import behind, partition_end, partition_values, token_bounds
+from runtime.cql.embedded.keys import behind, is_row_key, partition_end, partition_values, token_bounds
 from runtime.cql.embedded.layout import Layout
-from runtime.cql.embedded.records import Row, decode
+from runtime.cql.embedded.records import USUAL, Row, decode
 from runtime.cql.embedded.where import Check, Params, Where, checks, reading, width_of
 from runtime.cql.errors import CqlError, InvalidState
 from runtime.cql.statements import Outcome, Relation, Select, Term
+from runtime.cql.tokens import GREATEST_TOKEN, LEAST_TOKEN
 
 SHORT = 200
 """Rows that are read on the event loop: these take about a millisecond."""
@@ -48,6 +50,7 @@ class ReadPlan:
         self._tell = Telling(layout, statement.terms)
         self._index = None if self._where.names_partitions or statement.nearest else _usable(layout, self._where.rest)
         self._statics = self._needs_statics()
+        self._refuse_statics_of_rows()
         self._name = repr((layout.name, statement.terms, statement.where, statement.tokens, statement.nearest)).encode()
         self._name += repr((statement.reversed, statement.per_partition, statement.limit, statement.distinct)).encode()
         self._encoders = _encoders(layout, statement)
@@ -69,15 +72,24 @@ class ReadPlan:
         }
         return bool(names & asked) or not self._where.restricts_rows
 
+    def _refuse_statics_of_rows(self) -> None:
+        """As Cassandra does: that would be one answer for each of the rows, which say nothing."""
+        columns = [self.layout.table.column(term.column) for term in self._statement.terms if term.column]
+        kinds = {column.kind for column in columns}
+        if self._where.restricts_rows and "static" in kinds and kinds <= {"static", "partition"}:
+            raise CqlError(
+                f"{self.layout.name}: static columns alone are told of partitions, not of some of their rows"
+            )
+
     def is_short(self, params: Params, size: int) -> bool:
         """Whether few rows are read for sure."""
         if self._counts or self._where.rest or self._nearest is not None or not self._where.names_partitions:
             return False
         most = size if self._limit is None else min(size, params[self._limit])
-        return most <= SHORT or self._where.names_one_row
+        return self._where.ways(params) <= SHORT and (most <= SHORT or self._where.names_one_row)
 
     def getter(self) -> Callable[[sqlite3.Connection, Params, Callable[[], int]], Outcome]:
-        """What reads the one row of `is_get`; it asks for the second that it is only where something of the row ends."""
+        """What reads the one row of `is_get`; it asks what second it is only where something of the row ends."""
         layout, tell = self.layout, self._tell
         key, partition, text = self._where.key_of(), self._where.values_of_partition(), layout.get
         is_whole, width = tell.is_whole, layout.depth + layout.columns
@@ -87,7 +99,7 @@ class ReadPlan:
             if found is None:
                 return Outcome()
             record = decode(found[1])
-            if is_whole and type(record) is list and len(record) == width:
+            if is_whole and type(record) is USUAL and len(record) == width:
                 return Outcome(((*partition(params), *record),))
             values = layout.values(partition(params), found[0], record, now())
             return Outcome() if values is None else Outcome((tell.plain(values),))
@@ -102,6 +114,8 @@ class ReadPlan:
             return self._count(connection, params, now)
         query = self._query(params) if state is not None else b""
         place = states.read(state, query) if state is not None else None
+        if place is not None and not is_row_key(place.key):
+            raise InvalidState("not a page state: it is of no row")
         left = place.left if place else self._said(self._limit, params)
         rows: list[tuple[Any, ...]] = []
         if left == 0:
@@ -134,6 +148,9 @@ class ReadPlan:
         return b"".join(parts)
 
     def _count(self, connection: sqlite3.Connection, params: Params, now: int) -> Outcome:
+        if len(self._counts) == len(self._statement.terms) and not (self._where.rest or self.layout.statics):
+            number = sum(_counted(connection, self.layout, range, now) for range in self._key_ranges(params))
+            return Outcome([(number,) * len(self._counts)])
         first: tuple[Any, ...] | None = None
         told = self._tell.of(now)
         number = 0
@@ -144,6 +161,17 @@ class ReadPlan:
         row = first or (None,) * len(self._statement.terms)
         counted = zip(self._statement.terms, row, strict=True)
         return Outcome([tuple(number if term.kind == "count" else value for term, value in counted)])
+
+    def _key_ranges(self, params: Params) -> Iterator[tuple[bytes, bytes | None]]:
+        """All that a query without filters reads, as ranges of keys."""
+        if not self._where.names_partitions:
+            yield token_bounds(*(self.tokens(params) or (LEAST_TOKEN, GREATEST_TOKEN)))
+            return
+        ranges = self._where.ranges(params)
+        for values in self._where.partition_values(params):
+            key = self.layout.partition(values)
+            for low, high in ranges:
+                yield key + low, behind(key) if high is None else key + high
 
     def _nearest_rows(self, connection: sqlite3.Connection, params: Params, now: int) -> Outcome:
         """The nearest first. Every row is looked at: no graph of neighbours is kept."""
@@ -195,6 +223,13 @@ class ReadPlan:
         return None if self._tokens is None else (params[self._tokens], params[self._tokens + 1])
 
 
+def _counted(connection: sqlite3.Connection, layout: Layout, range: tuple[bytes, bytes | None], now: int) -> int:
+    low, high = range
+    if high is None:
+        return connection.execute(layout.count_onward, (low, now)).fetchone()[0]
+    return connection.execute(layout.count, (low, high, now)).fetchone()[0]
+
+
 class _Walk:
     """The rows of a query, in order, from a place on; iterated once.
 
@@ -226,7 +261,7 @@ class _Walk:
 
     def _passes(self, partition: Sequence[Any], time: int, record: Any, statics: Row | None) -> bool:
         if not self._checks:
-            return type(record) is list or self._layout.values(partition, time, record, self._now) is not None
+            return type(record) is USUAL or self._layout.values(partition, time, record, self._now) is not None
         values = self._layout.values(partition, time, record, self._now)
         if values is None:
             return False
@@ -277,10 +312,12 @@ class _Walk:
                 low, high = (low, min(high, begun_at)) if plan.is_reversed else (max(low, begun_at + b"\0"), high)
             for found, time, data in self._connection.execute(text, (low, high, self._now)):
                 record = decode(data)
-                if not has_rows:
-                    has_rows = type(record) is list or layout.values(values, time, record, self._now) is not None
-                if not self._passes(values, time, record, statics):
+                if type(record) is USUAL and not self._checks:
+                    has_rows = True
+                elif not self._passes(values, time, record, statics):
+                    has_rows = has_rows or layout.values(values, time, record, self._now) is not None
                     continue
+                has_rows = True
                 self._take()
                 yield found, values, time, record, statics
                 if self.left_of_partition == 0:
@@ -349,16 +386,21 @@ class _Walk:
     def _by_index(self, index: Index, relation: Relation, at: int) -> Generator[Found]:
         """The rows that an index names, in the order of their keys."""
         layout, place = self._layout, self._place
-        after = place.key if place is not None else b""
-        low = index.entry(self._params[at : at + width_of(relation)])
+        low, high = b"", None
+        if (tokens := self._plan.tokens(self._params)) is not None:
+            low, high = token_bounds(*tokens)
+        if place is not None:
+            low = max(low, place.key + b"\0")
+        entry = index.entry(self._params[at : at + width_of(relation)])
         text = (
             f"SELECT r.k, r.t, r.v FROM {index.rows} i JOIN {layout.rows} r ON r.k = i.k"
-            " WHERE i.v = ? AND i.k > ? ORDER BY i.k"
+            f" WHERE i.v {_COMPARED.get(relation.operator, '=')} ?1"
+            " AND i.k >= ?2 AND (?3 IS NULL OR i.k < ?3) ORDER BY i.k"
         )
         partition = place.key[: partition_end(place.key)] if place is not None else b""
         values: Sequence[Any] = partition_values(partition, layout.partition_types) if partition else ()
         statics = self._load_statics(partition) if partition else None
-        for key, time, data in self._connection.execute(text, (low, after)):
+        for key, time, data in self._connection.execute(text, (entry, low, high)):
             if not partition or not key.startswith(partition):
                 partition = key[: partition_end(key)]
                 values = partition_values(partition, layout.partition_types)
@@ -390,6 +432,7 @@ class Telling:
         self.needs_cells = any(term.kind in ("writetime", "ttl") for term in terms)
         places = [layout.places[term.column] if term.kind == "column" else 0 for term in terms]
         self._width = layout.head + layout.columns
+        self._record_width = layout.depth + layout.columns
         whole = list(range(self._width))
         self._pick: Callable[[Any], tuple[Any, ...]] | None = None
         if places != whole:
@@ -439,7 +482,11 @@ class Telling:
                     told[place] = ask(source, stored, now)
             return tuple(told)
 
-        return tell
+        return partial(self._tell_whole, tell) if self.is_whole and not layout.statics else tell
+
+    def _tell_whole(self, tell: Callable[[Found], tuple[Any, ...]], found: Found) -> tuple[Any, ...]:
+        record = found[3]
+        return (*found[1], *record) if type(record) is USUAL and len(record) == self._record_width else tell(found)
 
 
 def _usable(layout: Layout, rest: Sequence[tuple[Relation, int]]) -> tuple[Index, Relation, int] | None:
@@ -456,7 +503,8 @@ def _usable(layout: Layout, rest: Sequence[tuple[Relation, int]]) -> tuple[Index
     return None
 
 
-_PLAIN = ("=", "contains")
+_COMPARED = {operator: operator for operator in ("<", "<=", ">", ">=")}
+_PLAIN = ("=", "contains", *_COMPARED)
 _ANSWERED = {"keys": ("contains key",), "entries": ("entry",), "full": ("=",), "values": ("=", "contains")}
 
 

@@ -7,7 +7,7 @@ a column of its own beside the record.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -15,6 +15,9 @@ from runtime.cql.embedded.cells import Cell, Group, Liveness, cell_lives, newer,
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder().decode
+
+USUAL: Any = list
+"""What `decode` makes of the record of a usual row."""
 
 _KEYS, _LIVENESS, _CELLS, _GROUPS = range(4)
 
@@ -42,12 +45,11 @@ class Row:
     @classmethod
     def read(cls, time: int, record: Any, width: int) -> Row:
         """Of what `decode` gave and the time beside it; `width` is the number of clustering columns."""
-        if type(record) is list:
-            values = cast("list[Any]", record)
+        if type(record) is USUAL:
             cells: dict[int, Cell] = {
-                number: (time, None, None, value) for number, value in enumerate(values[width:]) if value is not None
+                number: (time, None, None, value) for number, value in enumerate(record[width:]) if value is not None
             }
-            return cls(values[:width], (time, None, None), cells)
+            return cls(record[:width], (time, None, None), cells)
         liveness = record[_LIVENESS]
         return cls(
             record[_KEYS],

@@ -281,16 +281,19 @@ class FieldParts(Parts):
 
     def __init__(self, name: str, type: UserDefined[Any]) -> None:
         super().__init__(name)
-        self._made: Callable[..., Any] = type.made
+        self._made: Any = type.made
         self._places = {field: place for place, (field, _) in enumerate(type.fields)}
-        self._conversions: list[tuple[Convert | None, Convert | None]] = [conversions(kind) for _, kind in type.fields]
-        self._bytes = [as_bytes(kind) for _, kind in type.fields]
+        kinds: list[CqlType[Any]] = [kind for _, kind in type.fields]
+        self._writes = [conversions(kind)[0] for kind in kinds]
+        self._reads = [conversions(kind)[1] for kind in kinds]
+        self._bytes = [as_bytes(kind) for kind in kinds]
 
     def as_bytes(self, path: Any, stored: Any) -> bytes:
-        return self._bytes[path](stored)
+        place: int = path
+        return self._bytes[place](stored)
 
     def _stored(self, place: int, value: Any) -> Any:
-        write = self._conversions[place][0]
+        write = self._writes[place]
         return value if write is None or value is None else write(value)
 
     def cut(self, value: Any, group: Group, stamps: Stamps) -> Iterator[Part]:
@@ -303,8 +306,10 @@ class FieldParts(Parts):
         return (place, None), self._stored(place, value)
 
     def whole(self, group: Group, now: int) -> Any:
-        values: list[Any] = [None] * len(self._conversions)
+        values: list[Any] = [None] * len(self._reads)
         for path, _, cell in _living(group, now):
-            read = self._conversions[path][1]
-            values[path] = cell[3] if read is None else read(cell[3])
+            place: int = path
+            if place < len(values):  # fields beyond are of a newer schema
+                read = self._reads[place]
+                values[place] = cell[3] if read is None else read(cell[3])
         return self._made(*values) if any(value is not None for value in values) else None

@@ -17,7 +17,7 @@ from runtime.cql.embedded.stored import Stamps
 
 _PURGED = 16  # deletions that are over, dropped at every new one
 SWEPT = 256
-"""Rows that are over, dropped of a table at once."""
+"""Rows that are dropped of a table at once."""
 
 
 class Turn:
@@ -84,11 +84,12 @@ class Turn:
         self._remember(layout, low, high, time)
 
     def _delete_each(self, layout: Layout, low: bytes, high: bytes, time: int) -> None:
-        for key, written, record in self.connection.execute(layout.older, (low, high, time)).fetchall():
-            row = Row.read(written, decode(record), layout.width_at(key))
-            self.connection.execute(layout.drop, (key,))
-            for derived in layout.derived:
-                derived.change(self.connection, key, row, None)
+        while older := self.connection.execute(f"{layout.older} LIMIT {SWEPT}", (low, high, time)).fetchall():
+            for key, written, record in older:
+                row = Row.read(written, decode(record), layout.width_at(key))
+                self.connection.execute(layout.drop, (key,))
+                for derived in layout.derived:
+                    derived.change(self.connection, key, row, None)
 
     def _hide(self, layout: Layout, low: bytes, high: bytes, time: int) -> None:
         """Cassandra's counters go on from where they were when their row was deleted, as long as its cache knows."""

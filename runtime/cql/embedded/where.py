@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
@@ -109,6 +110,9 @@ class Where:
     def values_of_partition(self) -> Callable[[Params], Sequence[Any]]:
         """What picks the values of the partition key's columns, which are named by `=` only."""
         places = [place for place, _ in self._partition or ()]
+        if not self._layout.tells_partition_as_given:
+            told = self._layout.partition_told
+            return lambda params: told([params[place] for place in places])
         first = places[0]
         if places == list(range(first, first + len(places))):
             return itemgetter(slice(first, first + len(places)))
@@ -118,7 +122,11 @@ class Where:
     def names_one_row(self) -> bool:
         return self._is_single and self.names_rows
 
-    def partition_values(self, params: Params) -> list[tuple[Any, ...]]:
+    def ways(self, params: Params) -> int:
+        """How many ranges of rows the lists of IN make together."""
+        return math.prod(len(params[place]) for place, is_list in (*(self._partition or ()), *self._chosen) if is_list)
+
+    def partition_values(self, params: Params) -> list[Sequence[Any]]:
         """The partitions as the values of their columns, in order of these."""
         layout = self._layout
         choices: list[list[Any]] = []
@@ -128,7 +136,7 @@ class Where:
                 continue
             by_order = {type.order(value): value for value in params[place]}
             choices.append([by_order[order] for order in sorted(by_order)])
-        return list(itertools.product(*choices))
+        return list(map(layout.partition_told, itertools.product(*choices)))
 
     def clustering_values(self, params: Params) -> list[tuple[Any, ...]]:
         """The values of the clustering columns that are named, in clustering order."""
@@ -150,9 +158,9 @@ class Where:
         for values in self.clustering_values(params):
             prefix = b"".join(code(value) for code, value in zip(codes, values, strict=False))
             if not self._bounds:
-                ranges.append((prefix, behind(prefix)) if prefix else WHOLE)
+                ranges.append(_all_of(prefix))
                 continue
-            found = [(prefix, behind(prefix)) if prefix else WHOLE]
+            found = [_all_of(prefix)]
             for operator, width, place in self._bounds:
                 bound = self._bound(prefix, len(values), operator, params[place : place + width])
                 found = _intersection(found, bound)
@@ -170,13 +178,16 @@ class Where:
         for place, value in enumerate(values):
             column = layout.table.clustering[depth + place]
             upward = (operator[0] == ">") != column.descending
-            low, high = (prefix, behind(prefix)) if prefix else WHOLE
+            low, high = _all_of(prefix)
             code = prefix + layout.codes[depth + place](value)
-            ranges.append((behind(code), high) if upward else (low, code))
+            if not upward:
+                ranges.append((low, code))
+            elif (following := _all_of(code)[1]) is not None:
+                ranges.append((following, high))
             prefix = code
         if operator.endswith("="):
-            ranges.append((prefix, behind(prefix)))
-        return sorted(range for range in ranges if range[1] is None or range[0] < range[1])
+            ranges.append(_all_of(prefix))
+        return sorted((range for range in ranges if range[1] is None or range[0] < range[1]), key=_low)
 
 
 def _equal(placed: list[tuple[Relation, int]], name: str) -> tuple[Relation, int] | None:
@@ -195,6 +206,13 @@ def _intersection(some: list[Range], others: list[Range]) -> list[Range]:
             if most is None or least < most:
                 found.append((least, most))
     return sorted(found, key=_low)
+
+
+def _all_of(prefix: bytes) -> Range:
+    """Everything that begins with the codes of some columns."""
+    if not prefix:
+        return WHOLE
+    return prefix, behind(prefix) if prefix.strip(b"\xff") else None
 
 
 def _low(range: Range) -> bytes:
@@ -242,8 +260,9 @@ def meeting(type: Any, operator: str, params: Params, *, null: bool) -> Callable
     if operator in ("contains", "contains key", "entry"):
         return _part_meeting(type, operator, params)
     order = type.encode if type.has_duration else type.order
+    is_nothing = _is_empty if null and type.is_multi_cell else _is_none
     if operator == "in":
-        wanted = [None if each is None else order(each) for each in params[0]]
+        wanted = [None if is_nothing(each) else order(each) for each in params[0]]
         return lambda value: (None if value is None else order(value)) in wanted if null or value is not None else False
     given = params[0]
     if null and type.is_multi_cell and given is not None and _is_empty(given):
@@ -258,8 +277,12 @@ def meeting(type: Any, operator: str, params: Params, *, null: bool) -> Callable
     return lambda value: absent if value is None else compare(order(value), bound)
 
 
+def _is_none(value: Any) -> bool:
+    return value is None
+
+
 def _is_empty(value: Any) -> bool:
-    return hasattr(value, "__len__") and len(value) == 0
+    return value is None or (hasattr(value, "__len__") and len(value) == 0)
 
 
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {

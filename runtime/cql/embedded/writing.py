@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from runtime.cql.embedded.cells import LONGEST_TTL, YEAR_2038, Cell, Group
-from runtime.cql.embedded.keys import behind
+from runtime.cql.embedded.keys import behind, is_exact
 from runtime.cql.embedded.layout import Layout
 from runtime.cql.embedded.records import Row, encode
 from runtime.cql.embedded.stored import Stored
@@ -161,10 +161,11 @@ class InsertPlan(_Times):
         self._statics = [(places[stored.name], stored) for stored in layout.statics if stored.name in places]
         self.names_row = self._has_row
         self.names_statics = bool(self._statics)
+        self._is_exact = all(is_exact(column.type) for column in layout.table.clustering)  # or the first stays
         self._simple = not layout.is_counter and self.layout.default_ttl == 0 and ttl is None
 
     def partition_values(self, params: Params) -> Sequence[Any]:
-        return [params[place] for place in self._partition]
+        return self.layout.partition_told([params[place] for place in self._partition])
 
     def target(self, params: Params) -> tuple[bytes, bytes | None]:
         partition = self.layout.partition([params[place] for place in self._partition])
@@ -198,7 +199,8 @@ class InsertPlan(_Times):
         if not self._simple or layout.derived:
             return False
         values = [*self._keys(params), *[None] * layout.columns]
-        depth, is_whole = layout.depth, len(self._regulars) + len(layout.statics) == layout.columns
+        depth = layout.depth
+        is_whole = self._is_exact and len(self._regulars) + len(layout.statics) == layout.columns
         for place, stored in self._regulars:
             value = params[place]
             if value is UNSET:
@@ -376,7 +378,7 @@ class DeletePlan:
 
     def run(self, turn: Turn, params: Params, time: int) -> None:
         layout, where = self.layout, self._where
-        if turn.guarded and not where.names_rows:
+        if turn.guarded and not (where.names_rows and layout.depth):
             time -= 1  # so Paxos does, and what the same batch writes stays; but not where it writes the deleted row
         for values in where.partition_values(params):
             partition = layout.partition(values)

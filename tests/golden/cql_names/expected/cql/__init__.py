@@ -39,7 +39,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     ),
     "Odd.types": (
         "id",
-        'id""',
+        'no""',
     ),
     "Odd.cql": ("id",),
     "Odd.2024_log": (

@@ -185,6 +185,7 @@ KEYSPACE = keyspaces.Keyspace(
             cql=(
                 "CREATE CUSTOM INDEX IF NOT EXISTS item_by_embedding ON item (embedding) USING 'sai' WITH OPTIONS = {'similarity_function': 'COSINE'}"
             ),
+            options={"similarity_function": "COSINE"},
         ),
     ),
 )

@@ -38,6 +38,7 @@ class Item(cql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.search.rows.v1.item_pb2 import Item as ItemMessage
 
     class ItemValues(t.TypedDict, total=False):
         """What `ItemUpdate.set` takes."""
@@ -478,3 +479,15 @@ class ItemDao(cql.WritableDao[Item]):
     def delete_partition(cls, *, item_id: uuid.UUID, part: int) -> cql.RangeDelete[Item]:
         """Delete a partition, its static columns too. Generated from PRIMARY KEY ((item_id, part), place)."""
         return cls._key.delete_partition(item_id, part)
+
+    _message = cql.RowMessage(table, "generated.proto.search.rows.v1.item_pb2", "Item")
+
+    @classmethod
+    def to_message(cls, row: Item) -> ItemMessage:
+        """The row as protobuf's `Item`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: ItemMessage) -> Item:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

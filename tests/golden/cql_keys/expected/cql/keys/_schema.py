@@ -35,6 +35,7 @@ KEYSPACE = keyspaces.Keyspace(
                 "  PRIMARY KEY ((region, shard))\n"
                 ") WITH comment = 'A partition key of two columns and nothing after it.'"
             ),
+            options={"comment": "A partition key of two columns and nothing after it."},
         ),
         keyspaces.Table(
             "one_one",
@@ -93,6 +94,7 @@ KEYSPACE = keyspaces.Keyspace(
                 "  PRIMARY KEY (id, place)\n"
                 ") WITH comment = 'Rows without anything to change in them.'"
             ),
+            options={"comment": "Rows without anything to change in them."},
         ),
         keyspaces.Table(
             "key_only",
@@ -122,6 +124,7 @@ KEYSPACE = keyspaces.Keyspace(
                 "  PRIMARY KEY (id, pair, path, weight)\n"
                 ") WITH comment = 'What Cassandra takes in a key, Python must be able to hash.'"
             ),
+            options={"comment": "What Cassandra takes in a key, Python must be able to hash."},
         ),
     ),
 )

@@ -16,6 +16,10 @@ class KeyAlone(cql.Row, frozen=True, gc=False):
     place: int
 
 
+if t.TYPE_CHECKING:
+    from generated.proto.keys.rows.v1.key_alone_pb2 import KeyAlone as KeyAloneMessage
+
+
 class KeyAloneDao(cql.WritableDao[KeyAlone]):
     """Access to `keys.key_alone`. Each method returns a value that a Database runs."""
 
@@ -112,3 +116,15 @@ class KeyAloneDao(cql.WritableDao[KeyAlone]):
     def delete_partition(cls, *, id: int) -> cql.RangeDelete[KeyAlone]:
         """Delete a partition, its static columns too. Generated from PRIMARY KEY (id, place)."""
         return cls._key.delete_partition(id)
+
+    _message = cql.RowMessage(table, "generated.proto.keys.rows.v1.key_alone_pb2", "KeyAlone")
+
+    @classmethod
+    def to_message(cls, row: KeyAlone) -> KeyAloneMessage:
+        """The row as protobuf's `KeyAlone`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: KeyAloneMessage) -> KeyAlone:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -20,6 +20,7 @@ class KeyOfCollections(cql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.keys.rows.v1.key_of_collections_pb2 import KeyOfCollections as KeyOfCollectionsMessage
 
     class KeyOfCollectionsValues(t.TypedDict, total=False):
         """What `KeyOfCollectionsUpdate.set` takes."""
@@ -299,3 +300,15 @@ class KeyOfCollectionsDao(cql.WritableDao[KeyOfCollections]):
     def delete_partition(cls, *, id: frozenset[str]) -> cql.RangeDelete[KeyOfCollections]:
         """Delete a partition, its static columns too. Generated from PRIMARY KEY (id, pair, path, weight)."""
         return cls._key.delete_partition(id)
+
+    _message = cql.RowMessage(table, "generated.proto.keys.rows.v1.key_of_collections_pb2", "KeyOfCollections")
+
+    @classmethod
+    def to_message(cls, row: KeyOfCollections) -> KeyOfCollectionsMessage:
+        """The row as protobuf's `KeyOfCollections`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: KeyOfCollectionsMessage) -> KeyOfCollections:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

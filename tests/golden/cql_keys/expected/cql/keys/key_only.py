@@ -16,6 +16,10 @@ class KeyOnly(cql.Row, frozen=True, gc=False):
     id: uuid.UUID
 
 
+if t.TYPE_CHECKING:
+    from generated.proto.keys.rows.v1.key_only_pb2 import KeyOnly as KeyOnlyMessage
+
+
 class KeyOnlyDao(cql.WritableDao[KeyOnly]):
     """Access to `keys.key_only`. Each method returns a value that a Database runs."""
 
@@ -64,3 +68,15 @@ class KeyOnlyDao(cql.WritableDao[KeyOnly]):
     def delete(cls, *, id: uuid.UUID) -> cql.Delete[KeyOnly]:
         """Delete the row of this key. Generated from PRIMARY KEY (id)."""
         return cls._key.delete(id)
+
+    _message = cql.RowMessage(table, "generated.proto.keys.rows.v1.key_only_pb2", "KeyOnly")
+
+    @classmethod
+    def to_message(cls, row: KeyOnly) -> KeyOnlyMessage:
+        """The row as protobuf's `KeyOnly`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: KeyOnlyMessage) -> KeyOnly:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

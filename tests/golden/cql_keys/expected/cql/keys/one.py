@@ -17,6 +17,7 @@ class One(cql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.keys.rows.v1.one_pb2 import One as OneMessage
 
     class OneValues(t.TypedDict, total=False):
         """What `OneUpdate.set` takes."""
@@ -91,3 +92,15 @@ class OneDao(cql.WritableDao[One]):
     def delete(cls, *, id: int) -> cql.Delete[One]:
         """Delete the row of this key. Generated from PRIMARY KEY (id)."""
         return cls._key.delete(id)
+
+    _message = cql.RowMessage(table, "generated.proto.keys.rows.v1.one_pb2", "One")
+
+    @classmethod
+    def to_message(cls, row: One) -> OneMessage:
+        """The row as protobuf's `One`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: OneMessage) -> One:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -18,6 +18,7 @@ class OneOne(cql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.keys.rows.v1.one_one_pb2 import OneOne as OneOneMessage
 
     class OneOneValues(t.TypedDict, total=False):
         """What `OneOneUpdate.set` takes."""
@@ -140,3 +141,15 @@ class OneOneDao(cql.WritableDao[OneOne]):
     def delete_partition(cls, *, id: int) -> cql.RangeDelete[OneOne]:
         """Delete a partition, its static columns too. Generated from PRIMARY KEY (id, place)."""
         return cls._key.delete_partition(id)
+
+    _message = cql.RowMessage(table, "generated.proto.keys.rows.v1.one_one_pb2", "OneOne")
+
+    @classmethod
+    def to_message(cls, row: OneOne) -> OneOneMessage:
+        """The row as protobuf's `OneOne`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: OneOneMessage) -> OneOne:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

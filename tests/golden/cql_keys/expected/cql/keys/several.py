@@ -18,6 +18,7 @@ class Several(cql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.keys.rows.v1.several_pb2 import Several as SeveralMessage
 
     class SeveralValues(t.TypedDict, total=False):
         """What `SeveralUpdate.set` takes."""
@@ -93,3 +94,15 @@ class SeveralDao(cql.WritableDao[Several]):
     def delete(cls, *, region: str, shard: int) -> cql.Delete[Several]:
         """Delete the row of this key. Generated from PRIMARY KEY ((region, shard))."""
         return cls._key.delete(region, shard)
+
+    _message = cql.RowMessage(table, "generated.proto.keys.rows.v1.several_pb2", "Several")
+
+    @classmethod
+    def to_message(cls, row: Several) -> SeveralMessage:
+        """The row as protobuf's `Several`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: SeveralMessage) -> Several:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -25,6 +25,7 @@ class SeveralSeveral(cql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.keys.rows.v1.several_several_pb2 import SeveralSeveral as SeveralSeveralMessage
 
     class SeveralSeveralValues(t.TypedDict, total=False):
         """What `SeveralSeveralUpdate.set` takes."""
@@ -289,3 +290,15 @@ class SeveralSeveralDao(cql.WritableDao[SeveralSeveral]):
     def delete_partition(cls, *, region: str, day: datetime.date) -> cql.RangeDelete[SeveralSeveral]:
         """Delete a partition, its static columns too. Generated from PRIMARY KEY ((region, day), first, second, third)."""
         return cls._key.delete_partition(region, day)
+
+    _message = cql.RowMessage(table, "generated.proto.keys.rows.v1.several_several_pb2", "SeveralSeveral")
+
+    @classmethod
+    def to_message(cls, row: SeveralSeveral) -> SeveralSeveralMessage:
+        """The row as protobuf's `SeveralSeveral`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: SeveralSeveralMessage) -> SeveralSeveral:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

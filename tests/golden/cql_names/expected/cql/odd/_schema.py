@@ -96,6 +96,7 @@ KEYSPACE = keyspaces.Keyspace(
                 '  PRIMARY KEY ((self, class), "limit", after)\n'
                 ") WITH comment = 'Says \"hi\" and ends in a backslash \\'"
             ),
+            options={"comment": 'Says "hi" and ends in a backslash \\'},
         ),
         keyspaces.Table(
             "schema",
@@ -112,16 +113,17 @@ KEYSPACE = keyspaces.Keyspace(
                 "  PRIMARY KEY (id)\n"
                 ") WITH comment = 'A module named as what others have.'"
             ),
+            options={"comment": "A module named as what others have."},
         ),
         keyspaces.Table(
             "types",
             columns=(
                 keyspaces.Column("id", "int", "partition"),
-                keyspaces.Column('id""', "int", "regular"),
+                keyspaces.Column('no""', "int", "regular"),
             ),
             partition_key=("id",),
             clustering=(),
-            cql=('CREATE TABLE IF NOT EXISTS types (\n  id int,\n  "id""""" int,\n  PRIMARY KEY (id)\n)'),
+            cql=('CREATE TABLE IF NOT EXISTS types (\n  id int,\n  "no""""" int,\n  PRIMARY KEY (id)\n)'),
         ),
         keyspaces.Table(
             "cql",

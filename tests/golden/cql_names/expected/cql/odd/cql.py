@@ -15,6 +15,10 @@ class Cql(cql.Row, frozen=True, gc=False):
     id: int
 
 
+if t.TYPE_CHECKING:
+    from generated.proto.odd.rows.v1.cql_pb2 import Cql as CqlMessage
+
+
 class CqlDao(cql.WritableDao[Cql]):
     """Access to `Odd.cql`. Each method returns a value that a Database runs."""
 
@@ -63,3 +67,15 @@ class CqlDao(cql.WritableDao[Cql]):
     def delete(cls, *, id: int) -> cql.Delete[Cql]:
         """Delete the row of this key. Generated from PRIMARY KEY (id)."""
         return cls._key.delete(id)
+
+    _message = cql.RowMessage(table, "generated.proto.odd.rows.v1.cql_pb2", "Cql")
+
+    @classmethod
+    def to_message(cls, row: Cql) -> CqlMessage:
+        """The row as protobuf's `Cql`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: CqlMessage) -> Cql:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -48,6 +48,7 @@ class Group(cql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.odd.rows.v1.group_pb2 import Group as GroupMessage
 
     class GroupValues(t.TypedDict, total=False):
         """What `GroupUpdate.set` takes."""
@@ -389,3 +390,53 @@ class GroupDao(cql.WritableDao[Group]):
     def delete_partition(cls, *, self_: int, class_: int) -> cql.RangeDelete[Group]:
         """Delete a partition, its static columns too. Generated from PRIMARY KEY ((self, class), limit, after)."""
         return cls._key.delete_partition(self_, class_)
+
+    _message = cql.RowMessage(
+        table,
+        "generated.proto.odd.rows.v1.group_pb2",
+        "Group",
+        {
+            "self_": "self",
+            "class_": "class",
+            "c_3p_": "c_3p",
+            "Mixed_Case": "mixed_case",
+            "c_hidden": "hidden",
+            "insert_": "insert",
+            "int_": "int",
+            "limit_": "limit",
+            "t_": "t",
+            "cql_": "cql",
+            "types_": "types",
+            "msgspec_": "msgspec",
+            "datetime_": "datetime",
+            "uuid_": "uuid",
+            "Gr__e": "gr_e",
+            "c__init__": "init",
+            "after_": "after",
+            "row_": "row",
+            "ttl_": "ttl",
+            "timestamp_": "timestamp",
+            "cls_": "cls",
+            "classmethod_": "classmethod",
+        },
+        {
+            "class": {
+                "self_": "self",
+                "int_": "int",
+                "c_3p__": "c_3p",
+                "Stra_e": "stra_e",
+                "c__dict__": "dict",
+                "import_": "import",
+            }
+        },
+    )
+
+    @classmethod
+    def to_message(cls, row: Group) -> GroupMessage:
+        """The row as protobuf's `Group`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: GroupMessage) -> Group:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

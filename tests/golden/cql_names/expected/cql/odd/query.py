@@ -15,6 +15,10 @@ class Query(cql.Row, frozen=True, gc=False):
     table_: int
 
 
+if t.TYPE_CHECKING:
+    from generated.proto.odd.rows.v1.query_pb2 import Query as QueryMessage
+
+
 class QueryDao(cql.WritableDao[Query]):
     """Access to `Odd.query`. Each method returns a value that a Database runs."""
 
@@ -63,3 +67,15 @@ class QueryDao(cql.WritableDao[Query]):
     def delete(cls, *, table_: int) -> cql.Delete[Query]:
         """Delete the row of this key. Generated from PRIMARY KEY (table)."""
         return cls._key.delete(table_)
+
+    _message = cql.RowMessage(table, "generated.proto.odd.rows.v1.query_pb2", "Query", {"table_": "table"})
+
+    @classmethod
+    def to_message(cls, row: Query) -> QueryMessage:
+        """The row as protobuf's `Query`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: QueryMessage) -> Query:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -17,6 +17,7 @@ class Schema(cql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.odd.rows.v1.schema_pb2 import Schema as SchemaMessage
 
     class SchemaValues(t.TypedDict, total=False):
         """What `SchemaUpdate.set` takes."""
@@ -91,3 +92,15 @@ class SchemaDao(cql.WritableDao[Schema]):
     def delete(cls, *, id: int) -> cql.Delete[Schema]:
         """Delete the row of this key. Generated from PRIMARY KEY (id)."""
         return cls._key.delete(id)
+
+    _message = cql.RowMessage(table, "generated.proto.odd.rows.v1.schema_pb2", "Schema")
+
+    @classmethod
+    def to_message(cls, row: Schema) -> SchemaMessage:
+        """The row as protobuf's `Schema`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: SchemaMessage) -> Schema:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -18,6 +18,7 @@ class T_2024Log(cql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.odd.rows.v1.t_2024_log_pb2 import T_2024Log as T_2024LogMessage
 
     class T_2024LogValues(t.TypedDict, total=False):
         """What `T_2024LogUpdate.set` takes."""
@@ -92,3 +93,15 @@ class T_2024LogDao(cql.WritableDao[T_2024Log]):
     def delete(cls, *, id: int) -> cql.Delete[T_2024Log]:
         """Delete the row of this key. Generated from PRIMARY KEY (id)."""
         return cls._key.delete(id)
+
+    _message = cql.RowMessage(table, "generated.proto.odd.rows.v1.t_2024_log_pb2", "T_2024Log")
+
+    @classmethod
+    def to_message(cls, row: T_2024Log) -> T_2024LogMessage:
+        """The row as protobuf's `T_2024Log`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: T_2024LogMessage) -> T_2024Log:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -13,15 +13,16 @@ class Types(cql.Row, frozen=True, gc=False):
     """A row of `Odd.types`."""
 
     id: int
-    id__: int | None = None
+    no__: int | None = None
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.odd.rows.v1.types_pb2 import Types as TypesMessage
 
     class TypesValues(t.TypedDict, total=False):
         """What `TypesUpdate.set` takes."""
 
-        id__: int
+        no__: int
 
 
 class TypesUpdate(cql.Update[Types]):
@@ -38,13 +39,13 @@ class TypesDao(cql.WritableDao[Types]):
     """Access to `Odd.types`. Each method returns a value that a Database runs."""
 
     id: cql.KeyColumn[Types, int] = cql.KeyColumn("id", types.Int(), "partition")
-    id__: cql.Column[Types, int] = cql.Column('id""', types.Int())
+    no__: cql.Column[Types, int] = cql.Column('no""', types.Int())
 
     table = cql.Table(
         "Odd",
         "types",
         Types,
-        [id, id__],
+        [id, no__],
         partition_key=[id],
     )
 
@@ -91,3 +92,15 @@ class TypesDao(cql.WritableDao[Types]):
     def delete(cls, *, id: int) -> cql.Delete[Types]:
         """Delete the row of this key. Generated from PRIMARY KEY (id)."""
         return cls._key.delete(id)
+
+    _message = cql.RowMessage(table, "generated.proto.odd.rows.v1.types_pb2", "Types", {"no__": "no"})
+
+    @classmethod
+    def to_message(cls, row: Types) -> TypesMessage:
+        """The row as protobuf's `Types`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: TypesMessage) -> Types:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -104,6 +104,12 @@ KEYSPACE = keyspaces.Keyspace(
                 "  AND compaction = {'class': 'TimeWindowCompactionStrategy', 'compaction_window_unit': 'DAYS'}\n"
                 "  AND comment = 'What somebody is about to buy.'"
             ),
+            options={
+                "default_time_to_live": 864000,
+                "gc_grace_seconds": 3600,
+                "compaction": {"class": "TimeWindowCompactionStrategy", "compaction_window_unit": "DAYS"},
+                "comment": "What somebody is about to buy.",
+            },
         ),
         keyspaces.Table(
             "only_static",
@@ -143,6 +149,7 @@ KEYSPACE = keyspaces.Keyspace(
                 "  WHERE colour IS NOT NULL AND cart_id IS NOT NULL AND item_id IS NOT NULL AND item_id > 0\n"
                 "  PRIMARY KEY (colour, cart_id, item_id) WITH CLUSTERING ORDER BY (cart_id DESC, item_id ASC)"
             ),
+            where="colour IS NOT NULL AND cart_id IS NOT NULL AND item_id IS NOT NULL AND item_id > 0",
         ),
     ),
 )

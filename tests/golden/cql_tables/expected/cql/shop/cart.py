@@ -32,6 +32,7 @@ class Cart(cql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.shop.rows.v1.cart_pb2 import Cart as CartMessage
     from generated.cql.shop._types import AddressFields
 
     class CartValues(t.TypedDict, total=False):
@@ -274,3 +275,15 @@ class CartDao(cql.WritableDao[Cart]):
     def delete_partition(cls, *, cart_id: int) -> cql.RangeDelete[Cart]:
         """Delete a partition, its static columns too. Generated from PRIMARY KEY (cart_id, item_id)."""
         return cls._key.delete_partition(cart_id)
+
+    _message = cql.RowMessage(table, "generated.proto.shop.rows.v1.cart_pb2", "Cart")
+
+    @classmethod
+    def to_message(cls, row: Cart) -> CartMessage:
+        """The row as protobuf's `Cart`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: CartMessage) -> Cart:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -19,6 +19,10 @@ class CartByColour(cql.Row, frozen=True, gc=False):
     count: int | None = None
 
 
+if t.TYPE_CHECKING:
+    from generated.proto.shop.rows.v1.cart_by_colour_pb2 import CartByColour as CartByColourMessage
+
+
 class CartByColourDao(cql.Dao[CartByColour]):
     """Access to `shop.cart_by_colour`. Each method returns a value that a Database runs."""
 
@@ -124,3 +128,15 @@ class CartByColourDao(cql.Dao[CartByColour]):
         Generated from PRIMARY KEY (colour, cart_id, item_id).
         """
         return cls._key.partitions(tokens)
+
+    _message = cql.RowMessage(table, "generated.proto.shop.rows.v1.cart_by_colour_pb2", "CartByColour")
+
+    @classmethod
+    def to_message(cls, row: CartByColour) -> CartByColourMessage:
+        """The row as protobuf's `CartByColour`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: CartByColourMessage) -> CartByColour:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -19,6 +19,7 @@ class Clicks(cql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.shop.rows.v1.clicks_pb2 import Clicks as ClicksMessage
 
     class ClicksAmounts(t.TypedDict, total=False):
         """What `ClicksDao.increment` takes."""
@@ -145,3 +146,15 @@ class ClicksDao(cql.Dao[Clicks]):
     def delete_partition(cls, *, shop: int) -> cql.RangeDelete[Clicks]:
         """Delete a partition, its static columns too. Generated from PRIMARY KEY (shop, page)."""
         return cls._key.delete_partition(shop)
+
+    _message = cql.RowMessage(table, "generated.proto.shop.rows.v1.clicks_pb2", "Clicks")
+
+    @classmethod
+    def to_message(cls, row: Clicks) -> ClicksMessage:
+        """The row as protobuf's `Clicks`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: ClicksMessage) -> Clicks:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

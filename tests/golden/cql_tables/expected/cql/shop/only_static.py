@@ -18,6 +18,7 @@ class OnlyStatic(cql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.shop.rows.v1.only_static_pb2 import OnlyStatic as OnlyStaticMessage
 
     class OnlyStaticStaticValues(t.TypedDict, total=False):
         """What `OnlyStaticStaticUpdate.set` takes."""
@@ -140,3 +141,15 @@ class OnlyStaticDao(cql.WritableDao[OnlyStatic]):
     def delete_partition(cls, *, id: int) -> cql.RangeDelete[OnlyStatic]:
         """Delete a partition, its static columns too. Generated from PRIMARY KEY (id, place)."""
         return cls._key.delete_partition(id)
+
+    _message = cql.RowMessage(table, "generated.proto.shop.rows.v1.only_static_pb2", "OnlyStatic")
+
+    @classmethod
+    def to_message(cls, row: OnlyStatic) -> OnlyStaticMessage:
+        """The row as protobuf's `OnlyStatic`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: OnlyStaticMessage) -> OnlyStatic:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

@@ -17,6 +17,7 @@ class Total(cql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.shop.rows.v1.total_pb2 import Total as TotalMessage
 
     class TotalAmounts(t.TypedDict, total=False):
         """What `TotalDao.increment` takes."""
@@ -81,3 +82,15 @@ class TotalDao(cql.Dao[Total]):
     def delete(cls, *, name: str) -> cql.Delete[Total]:
         """Delete the row of this key. Generated from PRIMARY KEY (name)."""
         return cls._key.delete(name)
+
+    _message = cql.RowMessage(table, "generated.proto.shop.rows.v1.total_pb2", "Total")
+
+    @classmethod
+    def to_message(cls, row: Total) -> TotalMessage:
+        """The row as protobuf's `Total`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: TotalMessage) -> Total:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

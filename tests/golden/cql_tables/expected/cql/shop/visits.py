@@ -21,6 +21,7 @@ class Visits(cql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.shop.rows.v1.visits_pb2 import Visits as VisitsMessage
 
     class VisitsAmounts(t.TypedDict, total=False):
         """What `VisitsDao.increment` takes."""
@@ -137,3 +138,15 @@ class VisitsDao(cql.Dao[Visits]):
     def delete_partition(cls, *, shop: int) -> cql.RangeDelete[Visits]:
         """Delete a partition, its static columns too. Generated from PRIMARY KEY (shop, day)."""
         return cls._key.delete_partition(shop)
+
+    _message = cql.RowMessage(table, "generated.proto.shop.rows.v1.visits_pb2", "Visits")
+
+    @classmethod
+    def to_message(cls, row: Visits) -> VisitsMessage:
+        """The row as protobuf's `Visits`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: VisitsMessage) -> Visits:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

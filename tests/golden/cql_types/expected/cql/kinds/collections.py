@@ -28,6 +28,7 @@ class Collections(cql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.kinds.rows.v1.collections_pb2 import Collections as CollectionsMessage
 
     class CollectionsValues(t.TypedDict, total=False):
         """What `CollectionsUpdate.set` takes."""
@@ -175,3 +176,15 @@ class CollectionsDao(cql.WritableDao[Collections]):
     def delete(cls, *, id: int) -> cql.Delete[Collections]:
         """Delete the row of this key. Generated from PRIMARY KEY (id)."""
         return cls._key.delete(id)
+
+    _message = cql.RowMessage(table, "generated.proto.kinds.rows.v1.collections_pb2", "Collections")
+
+    @classmethod
+    def to_message(cls, row: Collections) -> CollectionsMessage:
+        """The row as protobuf's `Collections`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: CollectionsMessage) -> Collections:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

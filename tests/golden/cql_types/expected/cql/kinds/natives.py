@@ -39,6 +39,7 @@ class Natives(cql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.kinds.rows.v1.natives_pb2 import Natives as NativesMessage
 
     class NativesValues(t.TypedDict, total=False):
         """What `NativesUpdate.set` takes."""
@@ -170,3 +171,15 @@ class NativesDao(cql.WritableDao[Natives]):
     def delete(cls, *, id: uuid.UUID) -> cql.Delete[Natives]:
         """Delete the row of this key. Generated from PRIMARY KEY (id)."""
         return cls._key.delete(id)
+
+    _message = cql.RowMessage(table, "generated.proto.kinds.rows.v1.natives_pb2", "Natives")
+
+    @classmethod
+    def to_message(cls, row: Natives) -> NativesMessage:
+        """The row as protobuf's `Natives`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: NativesMessage) -> Natives:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

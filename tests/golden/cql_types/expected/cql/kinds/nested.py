@@ -41,6 +41,7 @@ class Nested(cql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.kinds.rows.v1.nested_pb2 import Nested as NestedMessage
 
     class NestedValues(t.TypedDict, total=False):
         """What `NestedUpdate.set` takes."""
@@ -244,3 +245,15 @@ class NestedDao(cql.WritableDao[Nested]):
     def delete(cls, *, id: int) -> cql.Delete[Nested]:
         """Delete the row of this key. Generated from PRIMARY KEY (id)."""
         return cls._key.delete(id)
+
+    _message = cql.RowMessage(table, "generated.proto.kinds.rows.v1.nested_pb2", "Nested")
+
+    @classmethod
+    def to_message(cls, row: Nested) -> NestedMessage:
+        """The row as protobuf's `Nested`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: NestedMessage) -> Nested:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)

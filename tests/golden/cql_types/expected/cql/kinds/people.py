@@ -28,6 +28,7 @@ class People(cql.Row, frozen=True, gc=False):
 
 
 if t.TYPE_CHECKING:
+    from generated.proto.kinds.rows.v1.people_pb2 import People as PeopleMessage
     from generated.cql.kinds._types import PlaceFields, WideTypeFields
 
     class PeopleValues(t.TypedDict, total=False):
@@ -182,3 +183,17 @@ class PeopleDao(cql.WritableDao[People]):
     def delete(cls, *, id: int) -> cql.Delete[People]:
         """Delete the row of this key. Generated from PRIMARY KEY (id)."""
         return cls._key.delete(id)
+
+    _message = cql.RowMessage(
+        table, "generated.proto.kinds.rows.v1.people_pb2", "People", {}, {"Wide Type": {"B": "b"}}
+    )
+
+    @classmethod
+    def to_message(cls, row: People) -> PeopleMessage:
+        """The row as protobuf's `People`. Raises InvalidValue for a value that its column can't hold."""
+        return cls._message.of(row)
+
+    @classmethod
+    def from_message(cls, message: PeopleMessage) -> People:
+        """The row that a message holds. Raises InvalidValue for what is missing or does not fit its column."""
+        return cls._message.row(message)
