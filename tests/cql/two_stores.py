@@ -185,7 +185,9 @@ class Both:
     def _execute(self, statements: list[str]) -> None:
         engine = self._cassandra.engine
         assert isinstance(engine, CassandraEngine)
-        engine.create_now({self._name: statements})
+        with engine.schema() as schema:
+            for statement in statements:
+                schema.run(statement, None)
 
     def play(self, tables: Sequence[Accessed], calls: Sequence[Call], *, synchronous: bool) -> list[Any]:
         """Make these calls of empty tables of both, and tell their results, an error as Raised; then read everything.
