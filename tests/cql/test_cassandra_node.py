@@ -41,7 +41,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateCassandra]
         with connect_sync(url(node)) as db:
             tables = ("CREATE KEYSPACE", "CREATE TYPE", "CREATE TABLE sun_msg.message ")
             statements = [each.strip() for each in DDL.split(";")]
-            create(db, "sun_msg", [each for each in statements if each.startswith(tables)])
+            create(db, [each for each in statements if each.startswith(tables)])
             db.run(MessageDao.insert_many(row("stored", 0, number) for number in range(STORED)))
         yield node
 
@@ -309,7 +309,7 @@ def test_a_statement_that_the_node_forgot_is_prepared_again(node: PrivateCassand
     with connect_sync(url(node)) as db, connect_sync(url(node)) as other:
         for bucket, kind in enumerate(KINDS):
             db.run(kind("forgotten", bucket, 1))
-        create(other, "sun_msg", ["ALTER TABLE sun_msg.message ADD other int"])
+        create(other, ["ALTER TABLE sun_msg.message ADD other int"])
         for bucket, kind in enumerate(KINDS):
             db.run(kind("forgotten", bucket, 2))
             found = db.run(MessageDao.slice(room_key="forgotten", bucket=bucket))
