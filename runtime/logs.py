@@ -81,7 +81,8 @@ def configure_logging(
     root.handlers[:] = [handler]
     root.setLevel(LEVELS[level])
     # Tornado's info and debug lines on malformed requests repeat the header they fell over, which may be the token.
-    logging.getLogger("tornado.general").setLevel(max(LEVELS[level], logging.WARNING))
+    for chatty in ("tornado.general", "cassandra"):
+        logging.getLogger(chatty).setLevel(max(LEVELS[level], logging.WARNING))
 
 
 def redact(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
