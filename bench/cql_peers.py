@@ -177,9 +177,10 @@ class BareSqlite:
         return self._connection.execute(self._newest, key[:2]).fetchall()
 
     def insert(self, *rows: Row) -> None:
-        """In one transaction."""
+        """In one transaction, each row by a statement of its own."""
         with self._connection:
-            self._connection.executemany(self._put, [written(row) for row in rows])
+            for row in rows:
+                self._connection.execute(self._put, written(row))
 
     def close(self) -> None:
         self._connection.close()

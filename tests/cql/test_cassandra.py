@@ -180,6 +180,15 @@ def test_what_python_cannot_tell_fails_its_own_read_only(cassandra_url: str, wid
         stored(wide, 70, "c_date")
 
 
+@pytest.mark.parametrize("column", ["c_int", "c_bigint"])
+def test_an_integer_of_no_bytes_is_unreadable(cassandra_url: str, wide: SyncDatabase, column: str) -> None:
+    """Cassandra keeps such a thing beside null, for old clients' sake."""
+    name = f"{prefix(cassandra_url)}everything.everything"
+    create(wide, [f"UPDATE {name} SET {column} = blob_as_{column[2:]}(0x) WHERE key = 80"])
+    with pytest.raises(UnreadableValue, match=f"{column}: 0 bytes"):
+        stored(wide, 80, column)
+
+
 # --- reads and writes
 
 

@@ -12,14 +12,24 @@ from runtime.cql.errors import UnreadableValue
 from runtime.cql.scalars import CqlType
 from runtime.cql.statements import NULL, UNSET, Change, Delete, Insert, Relation, Select, Statement, Term, Update
 from runtime.cql.tables import Table
-from runtime.cql.types import BigInt, Int, List, Map, Set, UserDefined
+from runtime.cql.types import BigInt, Counter, Int, List, Map, Set, SmallInt, TinyInt, UserDefined
 
 Encode = Callable[[Any], bytes]
-Decode = Callable[[bytes], Any]
+Decoder = tuple[Callable[[bytes, int], tuple[Any, ...]], int, Callable[[bytes], Any]]
+"""How to read a column: what unpacks the length before a value, and with it the value where that is an integer of so
+many bytes (0: it is none), and what decodes any other.
+"""
 
 _INT = Int()
 _BIGINT = BigInt()
 _LENGTH = struct.Struct(">i")
+_NUMBERS: dict[type, tuple[Callable[[bytes, int], tuple[Any, ...]], int]] = {
+    kind: (struct.Struct(f">i{code}").unpack_from, struct.calcsize(f">{code}"))
+    for kind, code in ((TinyInt, "b"), (SmallInt, "h"), (Int, "i"), (BigInt, "q"), (Counter, "q"))
+}
+"""Length and value at once: the most common columns, for half of the time."""
+_NEGATIVE = 0x80
+"""What the first byte of a negative length is at least."""
 
 
 def encoders(statement: Statement) -> tuple[Encode, ...]:
@@ -109,44 +119,57 @@ def term_types(table: Table[Any], terms: Sequence[Term]) -> tuple[CqlType[Any], 
     )
 
 
-def read(rows: Rows, names: Sequence[str], types: Sequence[CqlType[Any]], table: str) -> list[tuple[Any, ...]]:
+def decoders(types: Sequence[CqlType[Any]]) -> tuple[Decoder, ...]:
+    """How to read rows of these types."""
+    return tuple(
+        (*_NUMBERS[kind], each.decode) if (kind := type(each)) in _NUMBERS else (_LENGTH.unpack_from, 0, each.decode)
+        for each in types
+    )
+
+
+def read(rows: Rows, names: Sequence[str], decoders: Sequence[Decoder], table: str) -> list[tuple[Any, ...]]:
     """The values of a page. Raises UnreadableValue, which names the column."""
-    decoders = [type.decode for type in types]
     try:
         return _read(rows.content, decoders)
     except Exception as error:
         raise _unreadable(rows.content, names, decoders, table, error) from error
 
 
-def _read(content: bytes, decoders: Sequence[Decode]) -> list[tuple[Any, ...]]:
+def _read(content: bytes, decoders: Sequence[Decoder]) -> list[tuple[Any, ...]]:
     # Rows are <count> and then <length><bytes> of each value; a negative length is null.
-    unpack = _LENGTH.unpack_from
-    (count,) = unpack(content)
+    (count,) = _LENGTH.unpack_from(content)
     at = 4
     out: list[tuple[Any, ...]] = []
     for _ in range(count):
         row: list[Any] = []
-        for decode in decoders:
-            (size,) = unpack(content, at)
-            at += 4
-            if size < 0:
+        for unpack, whole, decode in decoders:
+            if content[at] >= _NEGATIVE:
                 row.append(None)
+                at += 4
+                continue
+            if whole:
+                size, number = unpack(content, at)
+                if size == whole:
+                    row.append(number)
+                    at += 4 + size
+                    continue
             else:
-                end = at + size
-                row.append(decode(content[at:end]))
-                at = end
+                (size,) = unpack(content, at)
+            end = at + 4 + size
+            row.append(decode(content[at + 4 : end]))
+            at = end
         out.append(tuple(row))
     return out
 
 
 def _unreadable(
-    content: bytes, names: Sequence[str], decoders: Sequence[Decode], table: str, error: Exception
+    content: bytes, names: Sequence[str], decoders: Sequence[Decoder], table: str, error: Exception
 ) -> UnreadableValue:
     """Which column it was: found by reading again, value by value."""
     (count,) = _LENGTH.unpack_from(content)
     at = 4
     for _ in range(count):
-        for name, decode in zip(names, decoders, strict=True):
+        for name, (_, _, decode) in zip(names, decoders, strict=True):
             (size,) = _LENGTH.unpack_from(content, at)
             data, at = content[at + 4 : at + 4 + max(size, 0)], at + 4 + max(size, 0)
             try:

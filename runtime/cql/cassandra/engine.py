@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple, assert_never
 from weakref import ref
 
 from runtime.cql.cassandra import driver
-from runtime.cql.cassandra.codec import encoded, read
+from runtime.cql.cassandra.codec import decoders, encoded, read
 from runtime.cql.cassandra.connecting import level, open_session
 from runtime.cql.cassandra.failures import failure
 from runtime.cql.cassandra.handover import Bridge
@@ -271,7 +271,7 @@ class CassandraEngine:
             raise failure(error, message.what, writes=message.writes, state=state, sent=result.sent) from error
         prepared = message.parts[0]
         if prepared.reads:
-            rows = read(result, prepared.names, prepared.types, message.what)
+            rows = read(result, prepared.names, prepared.decoders, message.what)
             state = result.state
             if state is not None:
                 state = _mark(prepared, message.statement.values) + state
@@ -375,7 +375,7 @@ def _fail(flight: Flight, response: ref[Any], error: Exception) -> None:
 def _conditional(rows: Rows, table: Table[Any]) -> Outcome:
     """What came of a write with IF: the first column says whether it was applied, the others how the row is."""
     types: list[CqlType[Any]] = [_BOOLEAN, *(table.column(name).type for name in rows.names[1:])]
-    told = read(rows, rows.names, types, table.name)
+    told = read(rows, rows.names, decoders(types), table.name)
     applied = all(row[0] for row in told)
     names = rows.names[1:]
     if applied or not names:

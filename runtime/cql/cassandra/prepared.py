@@ -7,8 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 from typing import Any, assert_never
 
-from runtime.cql.cassandra.codec import Encode, encoders, term_types
-from runtime.cql.scalars import CqlType
+from runtime.cql.cassandra.codec import Decoder, Encode, decoders, encoders, term_types
 from runtime.cql.statements import Delete, Insert, Select, Statement, Update
 from runtime.cql.text import text
 
@@ -23,7 +22,7 @@ _THREADS = 2
 class Prepared:
     """A shape, what the driver has of it, and how its values travel."""
 
-    __slots__ = ("conditional", "encode", "names", "reads", "shape", "statement", "table", "text", "types")
+    __slots__ = ("conditional", "decoders", "encode", "names", "reads", "shape", "statement", "table", "text")
 
     def __init__(self, shape: Statement, cql: str, statement: Any) -> None:
         self.shape = shape
@@ -33,10 +32,10 @@ class Prepared:
         self.encode: tuple[Encode, ...] = encoders(shape)
         self.reads = isinstance(shape, Select)
         self.names: tuple[str, ...] = ()
-        self.types: tuple[CqlType[Any], ...] = ()
+        self.decoders: tuple[Decoder, ...] = ()
         if isinstance(shape, Select):
             self.names = tuple(term.column or term.kind for term in shape.terms)
-            self.types = term_types(shape.table, shape.terms)
+            self.decoders = decoders(term_types(shape.table, shape.terms))
         self.conditional = is_conditional(shape)
 
 
