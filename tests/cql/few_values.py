@@ -135,7 +135,7 @@ def fewest(draw: Draw, of: Few) -> Few:
 
 def directions(dimensions: int) -> Few:
     """Vectors of a length above zero and below infinity, the only ones that an index takes."""
-    numbers = st.sampled_from(("1.5", "-2.25", "0.25"))
+    numbers: st.SearchStrategy[str] = st.sampled_from(("1.5", "-2.25", "0.25"))
     return Few(st.lists(numbers, min_size=dimensions, max_size=dimensions).map(list_text), (Few(numbers),))
 
 
