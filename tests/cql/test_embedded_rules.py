@@ -741,6 +741,12 @@ def test_static_columns_alone_are_told_for_each_row_of_a_range(db: SyncDatabase,
     assert db.run(ROWS.slice(p, 1).select(ROWS.p, ROWS.s)) == [(p, 5), (p, 5)]
 
 
+def test_static_columns_alone_are_not_told_of_a_range_of_rows(db: SyncDatabase, p: int) -> None:
+    where = (Relation(("p",), "="), Relation(("c",), "="))
+    with pytest.raises(CqlError, match="static columns"):
+        db.engine.execute_now(Bound(Select(ROWS.table, (ROWS.p.term, ROWS.s.term), where), (p, 1)))
+
+
 def test_an_empty_in_finds_nothing(db: SyncDatabase) -> None:
     table = FLAT.table
     statement = Select(table, table.terms, (Relation(("p",), "in"), Relation(("q",), "=")))
