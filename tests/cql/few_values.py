@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -156,11 +156,11 @@ def text_of(value: Any) -> str:
     return repr(value).replace("datetime.timezone.utc", "datetime.UTC")
 
 
-def list_text(items: list[str]) -> str:
+def list_text(items: Sequence[str]) -> str:
     return f"[{', '.join(items)}]"
 
 
-def tuple_text(items: list[str] | tuple[str, ...]) -> str:
+def tuple_text(items: Sequence[str]) -> str:
     return f"({', '.join(items)}{',' if len(items) == 1 else ''})"
 
 
