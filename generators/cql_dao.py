@@ -6,7 +6,7 @@ Made from the IR for the templates, which print it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -478,7 +478,8 @@ class TableViews:
 
     def __init__(self, keyspace: ir.Keyspace) -> None:
         self.keyspace = keyspace
-        self.classes: Names = {made.name: table_class(made.name) for made in keyspace.types}
+        rows = {table_class(table.name) for table in (*keyspace.tables, *keyspace.views)}
+        self.classes: Names = {made.name: _user_type_class(made.name, rows) for made in keyspace.types}
         self.constants: Names = {made.name: _user_type_constant(made.name) for made in keyspace.types}
         self.open = {
             column.type.name
@@ -651,6 +652,11 @@ def _modules(texts: Iterable[str], *, typing: bool) -> tuple[str, ...]:
     words = " ".join(texts)
     found = [module for module in _MODULES if f"{module}." in words]
     return tuple(sorted([*found, "typing as t"] if typing else found))
+
+
+def _user_type_class(name: str, rows: Container[str]) -> str:
+    made = table_class(name)
+    return f"{made}Type" if made in rows else made
 
 
 def _user_type_constant(name: str) -> str:

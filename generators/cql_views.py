@@ -127,9 +127,12 @@ def _list(reader: CqlReader) -> str:
 def _literal(reader: CqlReader) -> str:
     """A constant, in the one spelling that the IR keeps."""
     token = reader.constant("a constant")
-    if token.kind == "string":
-        return "'" + token.value.replace("'", "''") + "'"
-    return token.text.lower()
+    if token.kind != "string":
+        return token.text.lower()
+    if "'" in token.value:
+        text = f"{token.shown} in a view: Cassandra keeps the quote unescaped: use a text without one"
+        raise Refused(token.start, "bad-view", text)
+    return f"'{token.value}'"
 
 
 def make_view(
@@ -244,11 +247,12 @@ class _ViewMaker:
         filtered = [token for token, _, _ in self.draft.filters]
         for token in (*self.draft.not_null, *filtered):
             self._base_column(token)
-        key = self.partition + self.clustering
+        of_base = self.base.partition_key + self.base.clustering
         for token in filtered:
-            if token.value not in key:
-                text = f"`{token.value}` is not in the view's key, so its only condition can be IS NOT NULL"
+            if token.value not in of_base:
+                text = f"`{token.value}` is not in the key of `{self.base.name}`, so it can only be IS NOT NULL"
                 raise Refused(token.start, "bad-view", text)
+        key = self.partition + self.clustering
         known = {token.value for token in (*self.draft.not_null, *filtered)}
         for name in key:
             if name not in known:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from runtime.cql.scalars import CqlType, read_uvint, uvint_bytes
+from runtime.cql.spellings import type_name
 from runtime.cql.values import FrozenMap, UserType
 
 T = TypeVar("T")
@@ -405,7 +406,7 @@ class UserDefined(_OfFields[U], frozen=True):
 
     @property
     def text(self) -> str:
-        return _frozen(self.name, self.frozen)
+        return _frozen(type_name(self.name), self.frozen)
 
     @property
     def is_multi_cell(self) -> bool:

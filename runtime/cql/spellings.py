@@ -13,6 +13,17 @@ _UNSET: dict[str, Any] = {"allow_auto_snapshot": True, "cdc": False, "incrementa
 _ANALYZED = {"case_sensitive": "true", "normalize": "false", "ascii": "false", "similarity_function": "cosine"}
 # Names that Cassandra took once, and still takes.
 _FORMER = {"chunk_length_kb": "chunk_length_in_kb", "sstable_compression": "class"}
+# Options that take 'none' for 'never'.
+_SPECULATIVE = ("speculative_retry", "additional_write_policy")
+# What `system_schema` has in quotes wherever it names a type: the reserved words of Cassandra 5.0.
+_RESERVED = frozenset(
+    """
+    add allow alter and apply asc authorize batch begin by columnfamily create delete desc describe drop entries execute
+    from full grant if in index infinity insert into is keyspace limit materialized modify nan norecursive not null of
+    on or order primary rename revoke schema select set table to token truncate unlogged update use using view where
+    with
+    """.split()
+)
 _PERCENTILE = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]*)?)p(?:ercentile)?")
 
 
@@ -25,6 +36,8 @@ def same(name: str, stated: Option, has: Any) -> bool:
     if isinstance(stated, dict):
         return _same_map(name, stated, has or {})
     if isinstance(stated, str) and name != "comment":
+        if name in _SPECULATIVE and stated.lower() == "none":
+            stated = "never"
         return _plain(stated) == _plain(str(has))
     return bool(stated == has)
 
@@ -94,6 +107,13 @@ def _bare(type: str) -> list[str]:
         elif word != ">" or not left_out.pop():
             kept.append(_named(word))
     return kept
+
+
+def type_name(name: str) -> str:
+    """The name of a user-defined type as `system_schema` spells it."""
+    if re.fullmatch("[a-z][a-z0-9_]*", name) and name not in _RESERVED:
+        return name
+    return '"' + name.replace('"', '""') + '"'
 
 
 def type_names(type: str) -> set[str]:

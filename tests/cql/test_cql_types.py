@@ -82,6 +82,22 @@ def test_types_read_as_cql_spells_them() -> None:
     assert PLACE.as_frozen().text == "frozen<place>"
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("json", "json"),
+        ("select", '"select"'),
+        ("Place", '"Place"'),
+        ("2x", '"2x"'),
+        ('a "b"', '"a ""b"""'),
+    ],
+)
+def test_names_of_types_read_as_cassandra_quotes_them(name: str, text: str) -> None:
+    place = types.UserDefined("app", name, Place, PLACE.fields)
+    assert place.text == text
+    assert types.List(place).text == f"list<frozen<{text}>>"
+
+
 REFUSED: list[tuple[CqlType[Any], Any, str]] = [
     (types.Text(), 5, "takes a str"),
     (types.Text(), "\ud800", "surrogate at 0"),

@@ -995,17 +995,17 @@ def test_a_view_has_the_columns_of_its_base_in_its_own_places() -> None:
 
 def test_a_view_keeps_its_conditions() -> None:
     made = view(
-        "SELECT p, c, w FROM b WHERE p = 0XFF AND c >= -1 AND c IN (1, 2) AND w = $$it's$$ AND w < 'z' "
-        "AND p IS NOT NULL PRIMARY KEY (w, c, p)"
+        "SELECT p, c, w FROM b WHERE p = 0XFF AND c >= -1 AND c IN (1, 2) AND p = $$its$$ AND p < 'z' "
+        "AND p IS NOT NULL AND w IS NOT NULL PRIMARY KEY (w, c, p)"
     )
     assert made.filters == (
         ("p", "=", "0xff"),
         ("c", ">=", "-1"),
         ("c", "IN", "(1, 2)"),
-        ("w", "=", "'it''s'"),
-        ("w", "<", "'z'"),
+        ("p", "=", "'its'"),
+        ("p", "<", "'z'"),
     )
-    assert made.not_null == ("p",)
+    assert made.not_null == ("p", "w")
 
 
 def test_a_view_without_an_order_has_that_of_its_base() -> None:
@@ -1058,7 +1058,19 @@ def test_a_view_without_an_order_has_that_of_its_base() -> None:
         ),
         (
             "SELECT p, c, v FROM b WHERE p IS NOT NULL AND c IS NOT NULL AND v = 1 PRIMARY KEY (c, p)",
-            "bad-view: `v` is not in the view's key, so its only condition can be IS NOT NULL",
+            "bad-view: `v` is not in the key of `b`, so it can only be IS NOT NULL",
+        ),
+        (
+            "SELECT p, c, v FROM b {N}AND v = 1 PRIMARY KEY (v, c, p)",
+            "bad-view: `v` is not in the key of `b`, so it can only be IS NOT NULL",
+        ),
+        (
+            "SELECT p, c FROM b {N}AND p IN ('a', 'it''s') PRIMARY KEY (c, p)",
+            "bad-view: 'it''s' in a view: Cassandra keeps the quote unescaped: use a text without one",
+        ),
+        (
+            "SELECT p, c FROM b {N}AND p = $$it's$$ PRIMARY KEY (c, p)",
+            "bad-view: $$it's$$ in a view: Cassandra keeps the quote unescaped: use a text without one",
         ),
         (
             "SELECT p, c, v FROM b {N}AND x = 1 PRIMARY KEY (c, p)",

@@ -46,7 +46,12 @@ TABLES: dict[str, tuple[str, ...]] = {
         "id",
         "note",
     ),
-    "Odd.query": ("table",),
+    "Odd.query": (
+        "table",
+        "seen",
+        "query",
+    ),
+    "Odd.seen": ("table",),
 }
 """The columns of each table, which is named `keyspace.table`."""
 

@@ -9,6 +9,8 @@ from runtime import lazy
 
 if t.TYPE_CHECKING:
     from generated.cql.odd._types import Class as Class
+    from generated.cql.odd._types import SeenType as SeenType
+    from generated.cql.odd._types import QueryType as QueryType
     from generated.cql.odd.group import Group as Group
     from generated.cql.odd.group import GroupDao as GroupDao
     from generated.cql.odd.group import GroupUpdate as GroupUpdate
@@ -25,12 +27,17 @@ if t.TYPE_CHECKING:
     from generated.cql.odd.t_2024_log import T_2024LogUpdate as T_2024LogUpdate
     from generated.cql.odd.query import Query as Query
     from generated.cql.odd.query import QueryDao as QueryDao
+    from generated.cql.odd.query import QueryUpdate as QueryUpdate
+    from generated.cql.odd.seen import Seen as Seen
+    from generated.cql.odd.seen import SeenDao as SeenDao
     from generated.cql.odd._schema import KEYSPACE as KEYSPACE
 
 __getattr__ = lazy.exports(
     __name__,
     {
         "Class": "_types",
+        "SeenType": "_types",
+        "QueryType": "_types",
         "Group": "group",
         "GroupDao": "group",
         "GroupUpdate": "group",
@@ -47,6 +54,9 @@ __getattr__ = lazy.exports(
         "T_2024LogUpdate": "t_2024_log",
         "Query": "query",
         "QueryDao": "query",
+        "QueryUpdate": "query",
+        "Seen": "seen",
+        "SeenDao": "seen",
         "KEYSPACE": "_schema",
     },
 )

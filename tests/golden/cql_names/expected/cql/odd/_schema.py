@@ -29,6 +29,16 @@ KEYSPACE = keyspaces.Keyspace(
                 ")"
             ),
         ),
+        keyspaces.UserType(
+            "seen",
+            fields=(keyspaces.Field("at", "timestamp"),),
+            cql=("CREATE TYPE IF NOT EXISTS seen (\n  at timestamp\n)"),
+        ),
+        keyspaces.UserType(
+            "query",
+            fields=(keyspaces.Field("seen", "frozen<set<frozen<seen>>>"),),
+            cql=("CREATE TYPE IF NOT EXISTS query (\n  seen frozen<set<frozen<seen>>>\n)"),
+        ),
     ),
     tables=(
         keyspaces.Table(
@@ -144,10 +154,21 @@ KEYSPACE = keyspaces.Keyspace(
         ),
         keyspaces.Table(
             "query",
-            columns=(keyspaces.Column("table", "int", "partition"),),
+            columns=(
+                keyspaces.Column("table", "int", "partition"),
+                keyspaces.Column("seen", "frozen<seen>", "regular"),
+                keyspaces.Column("query", "query", "regular"),
+            ),
             partition_key=("table",),
             clustering=(),
-            cql=('CREATE TABLE IF NOT EXISTS query (\n  "table" int,\n  PRIMARY KEY ("table")\n)'),
+            cql=(
+                "CREATE TABLE IF NOT EXISTS query (\n"
+                '  "table" int,\n'
+                "  seen frozen<seen>,\n"
+                "  query query,\n"
+                '  PRIMARY KEY ("table")\n'
+                ")"
+            ),
         ),
     ),
     indexes=(
@@ -174,6 +195,23 @@ KEYSPACE = keyspaces.Keyspace(
             target="",
             custom=None,
             cql=('CREATE INDEX IF NOT EXISTS "select" ON "Group" ("Mixed Case")'),
+        ),
+    ),
+    views=(
+        keyspaces.View(
+            "seen",
+            "query",
+            columns=(keyspaces.Column("table", "int", "partition"),),
+            partition_key=("table",),
+            clustering=(),
+            cql=(
+                "CREATE MATERIALIZED VIEW IF NOT EXISTS seen AS\n"
+                '  SELECT "table"\n'
+                "  FROM query\n"
+                '  WHERE "table" IS NOT NULL\n'
+                '  PRIMARY KEY ("table")'
+            ),
+            where='"table" IS NOT NULL',
         ),
     ),
     replication={"class": "SimpleStrategy", "replication_factor": "1"},

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import datetime
+import typing as t
+
 from runtime import cql
 from runtime.cql import types
 
@@ -31,3 +34,38 @@ class__type = types.UserDefined(
         ("import", types.Text()),
     ),
 )
+
+
+class SeenType(cql.UserType, frozen=True):
+    """A value of type `seen`."""
+
+    at: datetime.datetime | None = None
+
+
+seen_type = types.UserDefined(
+    "Odd",
+    "seen",
+    SeenType,
+    (("at", types.Timestamp()),),
+)
+
+
+class QueryType(cql.UserType, frozen=True):
+    """A value of type `query`."""
+
+    seen: frozenset[SeenType] | None = None
+
+
+query_type = types.UserDefined(
+    "Odd",
+    "query",
+    QueryType,
+    (("seen", types.Set(seen_type.as_frozen(), frozen=True)),),
+)
+
+if t.TYPE_CHECKING:
+
+    class QueryTypeFields(t.TypedDict, total=False):
+        """Fields of `QueryType` that an update sets one by one."""
+
+        seen: frozenset[SeenType]

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import typing as t
 
+from generated.cql.odd import _types
+from generated.cql.odd._types import QueryType, SeenType
 from runtime import cql
 from runtime.cql import types
 
@@ -13,22 +15,47 @@ class Query(cql.Row, frozen=True, gc=False):
     """A row of `Odd.query`."""
 
     table_: int
+    seen: SeenType | None = None
+    query: QueryType | None = None
 
 
 if t.TYPE_CHECKING:
     from generated.proto.odd.rows.v1.query_pb2 import Query as QueryMessage
+    from generated.cql.odd._types import QueryTypeFields
+
+    class QueryValues(t.TypedDict, total=False):
+        """What `QueryUpdate.set` takes."""
+
+        seen: SeenType
+        query: QueryType
+
+
+class QueryUpdate(cql.Update[Query]):
+    """A change of a row, which it makes where there is none."""
+
+    __slots__ = ()
+
+    def set(self, **values: t.Unpack[QueryValues]) -> t.Self:
+        """Give columns these values; `cql.NULL` deletes what they hold."""
+        return self._set(values)
+
+    def set_query(self, **fields: t.Unpack[QueryTypeFields]) -> t.Self:
+        """Give fields of `query` these values; `cql.NULL` deletes what they hold."""
+        return self._set_fields("query", fields)
 
 
 class QueryDao(cql.WritableDao[Query]):
     """Access to `Odd.query`. Each method returns a value that a Database runs."""
 
     table_: cql.KeyColumn[Query, int] = cql.KeyColumn("table", types.Int(), "partition")
+    seen: cql.Column[Query, SeenType] = cql.Column("seen", _types.seen_type.as_frozen())
+    query: cql.Column[Query, QueryType] = cql.Column("query", _types.query_type)
 
     table = cql.Table(
         "Odd",
         "query",
         Query,
-        [table_],
+        [table_, seen, query],
         partition_key=[table_],
     )
 
@@ -62,6 +89,14 @@ class QueryDao(cql.WritableDao[Query]):
         Generated from PRIMARY KEY (table).
         """
         return cls._key.partitions(tokens)
+
+    @classmethod
+    def update(cls, *, table_: int) -> QueryUpdate:
+        """Change the row of this key, or make one.
+
+        Generated from PRIMARY KEY (table).
+        """
+        return QueryUpdate(cls._key.row, (table_,))
 
     @classmethod
     def delete(cls, *, table_: int) -> cql.Delete[Query]:

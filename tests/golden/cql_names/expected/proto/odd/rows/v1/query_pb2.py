@@ -5,9 +5,14 @@ from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import message_factory as _message_factory
 from google.protobuf import symbol_database as _symbol_database
 
+from generated.proto.odd.types.v1 import query_pb2 as _query_pb2
+from generated.proto.odd.types.v1 import seen_pb2 as _seen_pb2
+
 DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n\x17odd/rows/v1/query.proto\x12\x0bodd.rows.v1"\x1d\n\x05Query\x12\x14\n\x05table\x18\x01 \x01(\x05'
-    b"R\x05tableb\x06proto3"
+    b"\n\x17odd/rows/v1/query.proto\x12\x0bodd.rows.v1\x1a\x18odd/types/v1/query.proto\x1a\x17odd/types/v1"
+    b'/seen.proto"p\n\x05Query\x12\x14\n\x05table\x18\x01 \x01(\x05R\x05table\x12&\n\x04seen\x18\x02 \x01('
+    b"\x0b2\x12.odd.types.v1.SeenR\x04seen\x12)\n\x05query\x18\x03 \x01(\x0b2\x13.odd.types.v1.QueryR\x05q"
+    b"ueryb\x06proto3"
 )
 
 Query = _message_factory.GetMessageClass(DESCRIPTOR.message_types_by_name["Query"])

@@ -9,17 +9,28 @@ from typing import final as _final
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 
+from generated.proto.odd.types.v1 import query_pb2 as _query_pb2
+from generated.proto.odd.types.v1 import seen_pb2 as _seen_pb2
+
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_final
 class Query(_message.Message):
     TABLE_FIELD_NUMBER: _Final = 1
+    SEEN_FIELD_NUMBER: _Final = 2
+    QUERY_FIELD_NUMBER: _Final = 3
     table: int
+    @property
+    def seen(self) -> _seen_pb2.Seen: ...
+    @property
+    def query(self) -> _query_pb2.Query: ...
     def __init__(
         self,
         *,
         table: int = ...,
+        seen: _seen_pb2.Seen | None = ...,
+        query: _query_pb2.Query | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: _Never) -> bool: ...
-    def ClearField(self, field_name: _Literal["table"]) -> None: ...
+    def HasField(self, field_name: _Literal["seen", "query"]) -> bool: ...
+    def ClearField(self, field_name: _Literal["table", "seen", "query"]) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
