@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Final, cast
 
 LEAST_TOKEN: Final = -(1 << 63)
-"""Below every other token. The partition of a view whose key is empty has it, which no range of tokens holds."""
+"""Below every token but that of an empty key, which a view may have: it is in the ranges that begin here."""
 GREATEST_TOKEN: Final = (1 << 63) - 1
 
 _MASK = (1 << 64) - 1

@@ -45,6 +45,10 @@ CREATE INDEX reading_heat ON reading (heat);
 CREATE MATERIALIZED VIEW reading_by_place AS
   SELECT place, id FROM reading WHERE place IS NOT NULL AND id IS NOT NULL PRIMARY KEY (place, id);
 
+CREATE TABLE stock (shelf int, box int, id int, owner text static, PRIMARY KEY ((shelf, box), id));
+CREATE INDEX stock_shelf ON stock (shelf);
+CREATE CUSTOM INDEX stock_box ON stock (box) USING 'sai';
+
 CREATE TABLE single (id int PRIMARY KEY, label text, amounts map<text, int>);
 
 CREATE TABLE many (shard int, id int, value text, PRIMARY KEY (shard, id));
@@ -135,15 +139,33 @@ def test_floats_are_compared_as_they_are_stored(both: Both, keyspace: Compiled, 
     assert results(both, keyspace, insert, call)[1] == found
 
 
-def test_an_empty_key_of_a_view_comes_first_and_in_no_range(both: Both, keyspace: Compiled) -> None:
-    *_, rows, ranged = results(
+def test_an_empty_key_of_a_view_is_before_all_tokens(both: Both, keyspace: Compiled) -> None:
+    *_, rows, whole, first, last = results(
         both,
         keyspace,
         "ReadingDao.insert_many([Reading(id=1, place='a'), Reading(id=2, place='')])",
         "ReadingByPlaceDao.scan().values(ReadingByPlaceDao.id)",
         "ReadingByPlaceDao.scan(TokenRange()).values(ReadingByPlaceDao.id)",
+        "ReadingByPlaceDao.scan(TokenRange(high=-9223372036854775807)).values(ReadingByPlaceDao.id)",
+        "ReadingByPlaceDao.scan(TokenRange(-9223372036854775807)).values(ReadingByPlaceDao.id)",
     )
-    assert (rows, ranged) == ([2, 1], [1])
+    assert (rows, whole, first, last) == ([2, 1], [2, 1], [2], [1])
+
+
+@pytest.mark.parametrize("index", ["shelf", "box"])
+def test_an_index_of_the_partition_key_finds_static_columns_alone(both: Both, keyspace: Compiled, index: str) -> None:
+    """But only where the partition has no rows."""
+    _, alone, _, beside, _, gone = results(
+        both,
+        keyspace,
+        "StockDao.update_static(shelf=1, box=2).set(owner='x')",
+        f"StockDao.by_{index}({index}={'1' if index == 'shelf' else '2'}).select(StockDao.id, StockDao.owner)",
+        "StockDao.insert(Stock(shelf=1, box=2, id=3))",
+        f"StockDao.by_{index}({index}={'1' if index == 'shelf' else '2'}).select(StockDao.id, StockDao.owner)",
+        "StockDao.delete_partition(shelf=1, box=2)",
+        f"StockDao.by_{index}({index}={'1' if index == 'shelf' else '2'}).select(StockDao.id, StockDao.owner)",
+    )
+    assert (alone, beside, gone) == ([(None, "x")], [(3, "x")], [])
 
 
 def test_no_collection_is_an_empty_one_to_a_condition(both: Both, keyspace: Compiled) -> None:

@@ -21,7 +21,7 @@ from runtime.cql.clock import Clock
 from runtime.cql.tokens import GREATEST_TOKEN, LEAST_TOKEN, murmur3_in_python, partition_key_bytes, token
 
 
-@given(st.binary(max_size=80))
+@given(st.binary(min_size=1, max_size=80))
 def test_the_token_of_a_key_is_the_drivers(key: bytes) -> None:
     assert token(key) == _murmur3(key) == murmur3_in_python(key)
 
@@ -32,7 +32,8 @@ def test_bytes_above_127_at_the_end_have_a_sign(length: int) -> None:
     assert murmur3_in_python(key) == _murmur3(key)
 
 
-def test_no_partition_has_the_least_token(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_an_empty_key_has_the_least_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert token(b"") == LEAST_TOKEN
     monkeypatch.setattr("runtime.cql.tokens._found", [lambda key: LEAST_TOKEN])
     assert token(b"x") == GREATEST_TOKEN
 

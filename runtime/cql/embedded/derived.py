@@ -34,6 +34,7 @@ class Index:
     def __init__(self, layout: Layout, rows: str, column: str, target: str) -> None:
         self._layout = layout
         self._place = layout.places[column]
+        self._of_partition = self._place < len(layout.partition_types)
         self._read = reading(layout, column)
         self.static = column in layout.stored and layout.stored[column].static
         self.column = column
@@ -55,10 +56,10 @@ class Index:
         connection.executemany(self._add, [(entry, key) for entry in is_ - was])
 
     def _entries(self, key: bytes, row: Row | None) -> set[bytes]:
-        if row is None or (not row.keys and self._layout.depth and not self.static):
+        if row is None or (not row.keys and self._layout.depth and not (self.static or self._of_partition)):
             return set()
         partition: Sequence[Any] = ()
-        if self._place < len(self._layout.partition_types):
+        if self._of_partition:
             partition = partition_values(key[: partition_end(key)], self._layout.partition_types)
         else:
             partition = [None] * len(self._layout.partition_types)

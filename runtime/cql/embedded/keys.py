@@ -131,7 +131,7 @@ def token_bounds(after: int, last: int) -> tuple[bytes, bytes | None]:
     high = None if last >= GREATEST_TOKEN else _U64.pack(last + 1 - LEAST_TOKEN)
     if after >= GREATEST_TOKEN:
         return b"\xff" * 9, b""
-    return (b"" if after < LEAST_TOKEN else _U64.pack(after + 1 - LEAST_TOKEN)), high
+    return (b"" if after <= LEAST_TOKEN else _U64.pack(after + 1 - LEAST_TOKEN)), high
 
 
 def behind(prefix: bytes) -> bytes:

@@ -400,18 +400,29 @@ class _Walk:
         partition = place.key[: partition_end(place.key)] if place is not None else b""
         values: Sequence[Any] = partition_values(partition, layout.partition_types) if partition else ()
         statics = self._load_statics(partition) if partition else None
+        pending = False  # as in a scan, where the index is of the partition key
         for key, time, data in self._connection.execute(text, (entry, low, high)):
             if not partition or not key.startswith(partition):
+                if pending and statics is not None:
+                    yield from self._statics_alone(partition, values, statics)
+                pending = False
                 partition = key[: partition_end(key)]
                 values = partition_values(partition, layout.partition_types)
                 statics = self._load_statics(partition)
                 self.left_of_partition = self._per_partition
             if self.left_of_partition == 0:
                 continue
+            if layout.statics and key == partition:
+                pending = self._takes_statics_alone and statics is not None
+                continue
             record = decode(data)
+            if pending:
+                pending = type(record) is not list and layout.values(values, time, record, self._now) is None
             if self._passes(values, time, record, statics):
                 self._take()
                 yield key, values, time, record, statics
+        if pending and statics is not None:
+            yield from self._statics_alone(partition, values, statics)
 
 
 def _overlay(layout: Layout, values: list[Any], statics: Row | None, now: int) -> None:
