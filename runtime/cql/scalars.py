@@ -302,6 +302,9 @@ class Float(Double, frozen=True):
     def text(self) -> str:
         return "float"
 
+    def order(self, value: float) -> Any:
+        return super().order(self.decode(self.encode(value)))
+
 
 class Decimal(CqlType[decimal.Decimal], frozen=True):
     """A number of any digits, with the scale it was written with: 1.0 and 1.00 are equal but not the same bytes."""

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Final, cast
 
 LEAST_TOKEN: Final = -(1 << 63)
-"""Below every token: no partition has it."""
+"""Below every other token. The partition of a view whose key is empty has it, which no range of tokens holds."""
 GREATEST_TOKEN: Final = (1 << 63) - 1
 
 _MASK = (1 << 64) - 1
@@ -49,6 +49,8 @@ def partition_key_bytes(parts: Sequence[bytes]) -> bytes:
 
 def token(key: bytes) -> int:
     """The token of a partition key, as Cassandra's Murmur3Partitioner gives it."""
+    if not key:  # which only views have
+        return LEAST_TOKEN
     found = murmur3()(key)
     return GREATEST_TOKEN if found == LEAST_TOKEN else found
 

@@ -62,6 +62,8 @@ def partition_code(types: Sequence[CqlType[Any]]) -> Code:
         token = hash(raw)
         if token == LEAST_TOKEN:  # which is below every token
             token = GREATEST_TOKEN
+        elif not raw:  # but for that of an empty key, as a view may have
+            token = LEAST_TOKEN
         return pack(token + first) + raw.replace(b"\0", b"\0\xff") + _END
 
     return code
