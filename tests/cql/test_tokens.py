@@ -21,9 +21,13 @@ from runtime.cql.clock import Clock
 from runtime.cql.tokens import GREATEST_TOKEN, LEAST_TOKEN, murmur3_in_python, partition_key_bytes, token
 
 
-@given(st.binary(max_size=80))
+@given(st.binary(min_size=1, max_size=80))
 def test_the_token_of_a_key_is_the_drivers(key: bytes) -> None:
     assert token(key) == _murmur3(key) == murmur3_in_python(key)
+
+
+def test_the_empty_key_of_a_view_has_the_least_token() -> None:
+    assert token(b"") == LEAST_TOKEN
 
 
 @pytest.mark.parametrize("length", range(1, 34))
