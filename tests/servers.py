@@ -401,15 +401,17 @@ class PrivateCassandra:
 
     def freeze(self) -> None:
         """Stops the process without ending it: connections stay open and nothing answers, until `thaw` or `kill`."""
-        self._signal(signal.SIGSTOP)
+        process = self._signal(signal.SIGSTOP)
+        os.waitpid(process.pid, os.WUNTRACED)  # its threads stop one after the other, and might answer until then
 
     def thaw(self) -> None:
         self._signal(signal.SIGCONT)
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _signal(self, number: signal.Signals) -> subprocess.Popen[bytes]:
         if self._process is None:
             raise ServerError("the node is not running")
         self._process.send_signal(number)
+        return self._process
 
 
 def find_java() -> str | None:

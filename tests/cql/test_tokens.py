@@ -26,6 +26,10 @@ def test_the_token_of_a_key_is_the_drivers(key: bytes) -> None:
     assert token(key) == _murmur3(key) == murmur3_in_python(key)
 
 
+def test_the_empty_key_of_a_view_has_the_least_token() -> None:
+    assert token(b"") == LEAST_TOKEN
+
+
 @pytest.mark.parametrize("length", range(1, 34))
 def test_bytes_above_127_at_the_end_have_a_sign(length: int) -> None:
     key = b"\xff" * length
