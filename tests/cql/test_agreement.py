@@ -189,6 +189,22 @@ def test_a_batch_may_delete_a_row_and_write_it_again(both: Both, keyspace: Compi
     assert (row.label, row.amounts) == ("b", {})
 
 
+def test_the_parts_of_a_batch_see_none_of_each_other(both: Both, keyspace: Compiled) -> None:
+    """What is discarded from a list, or put at a place of it, is looked for among what was there before."""
+    *_, refused, row = results(
+        both,
+        keyspace,
+        "ItemDao.insert(Item(room='a', id=1, notes=['x', 'y']))",
+        "batch([ItemDao.update(room='a', id=1).append(notes=['x']),"
+        " ItemDao.update(room='a', id=1).discard(notes=['x'])])",
+        "batch([ItemDao.update(room='a', id=2).set(notes=['z']),"
+        " ItemDao.update(room='a', id=2).put_at(notes={0: 'w'})])",
+        "ItemDao.get(room='a', id=1)",
+    )
+    assert isinstance(refused, Raised)
+    assert row.notes == ["y", "x"]
+
+
 def test_static_columns_are_read_by_the_key_of_a_row(both: Both, keyspace: Compiled) -> None:
     """Cassandra wants a column of rows wherever a row is asked for."""
     *_, there, absent, times = results(

@@ -204,9 +204,12 @@ class EmbeddedEngine:
         common = self._clock.next() if batch.timestamp is None else batch.timestamp
 
         def work(turn: Turn) -> Outcome:
+            todo: list[Callable[[], None]] = []
             for plan, params in parts:
                 said = plan.timestamp(params) if plan.has_timestamp else None
-                plan.run(turn, params, common if said is None else said)
+                todo.append(plan.ready(turn, params, common if said is None else said))
+            for do in todo:
+                do()
             return Outcome()
 
         return work
@@ -336,8 +339,9 @@ def _guarded(turn: Turn, parts: list[tuple[WritePlan, tuple[Any, ...]]], *, is_b
     timestamp = turn.stamp()
     turn.guarded = True
     try:
-        for plan, params in parts:
-            plan.run(turn, params, timestamp)
+        todo = [plan.ready(turn, params, timestamp) for plan, params in parts]
+        for do in todo:
+            do()
     finally:
         turn.guarded = False
     return Outcome(applied=True)

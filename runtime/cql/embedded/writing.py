@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from runtime.cql.embedded.cells import LONGEST_TTL, YEAR_2038, Cell, Group
@@ -52,6 +53,12 @@ class WritePlan(Protocol):
         """Do it. Raises CqlError before anything is done."""
         ...
 
+    def ready(self, turn: Turn, params: Params, time: int) -> Callable[[], None]:
+        """What does it, once everything is read that the write depends on: so the parts of a batch see none of each
+        other. Raises CqlError.
+        """
+        ...
+
     def partition_values(self, params: Params) -> Sequence[Any]:
         """Those of the one partition of a write with a guard."""
         ...
@@ -71,7 +78,17 @@ def compile_write(layout: Layout, statement: Insert | Update | Delete) -> WriteP
             return DeletePlan(layout, statement)
 
 
-class _Times:
+class _Plan:
+    """A write that depends on nothing of what is there."""
+
+    def run(self, turn: Turn, params: Params, time: int) -> None:
+        raise NotImplementedError
+
+    def ready(self, turn: Turn, params: Params, time: int) -> Callable[[], None]:
+        return partial(self.run, turn, params, time)
+
+
+class _Times(_Plan):
     """The TTL and the timestamp among the parameters."""
 
     def __init__(self, layout: Layout, ttl: int | None, timestamp: int | None) -> None:
@@ -239,6 +256,9 @@ class UpdatePlan(_Times):
         return partition, self._where.key_of()(params) if self._regulars else None
 
     def run(self, turn: Turn, params: Params, time: int) -> None:
+        self.ready(turn, params, time)()
+
+    def ready(self, turn: Turn, params: Params, time: int) -> Callable[[], None]:
         end, ttl = self.end(self.ttl(params), turn.now)
         writes: list[tuple[bytes, Row]] = []  # all before any is done, since an index may be out of a list's range
         for partition, key, keys in _named_rows(self.layout, self._where, params, statics_alone=not self._regulars):
@@ -247,8 +267,12 @@ class UpdatePlan(_Times):
                     change = _Change(turn, time, end, ttl, own)
                     self._put_together(turn, change, changes, place, params)
                     writes.append((place, change.row))
-        for place, row in writes:
-            turn.merge(self.layout, place, row)
+
+        def do() -> None:
+            for place, row in writes:
+                turn.merge(self.layout, place, row)
+
+        return do
 
     def _put_together(
         self, turn: Turn, change: _Change, changes: Sequence[tuple[Change, Stored, int]], key: bytes, params: Params
@@ -312,7 +336,7 @@ def _named_rows(
             yield partition, key, [value if write is None else write(value) for value, (write, _) in conversions]
 
 
-class CounterPlan:
+class CounterPlan(_Plan):
     """Increments, and the deletion of single counters."""
 
     has_timestamp = False
@@ -351,7 +375,7 @@ class CounterPlan:
                     turn.drop_counters(self.layout, place, Row(own), dropped, time)
 
 
-class DeletePlan:
+class DeletePlan(_Plan):
     """Rows, ranges of rows, partitions with their static columns."""
 
     names_statics = False
