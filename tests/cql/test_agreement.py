@@ -256,11 +256,11 @@ def test_what_has_a_ttl_ends_alike(both: Both, keyspace: Compiled) -> None:
 
     query = "ItemDao.scan().select(ItemDao.id, ItemDao.label, ItemDao.topic)"
     writes = [
-        "ItemDao.insert(Item(room='a', id=1, label='x'), ttl=1)",
+        "ItemDao.insert(Item(room='a', id=1, label='x'), ttl=4)",
         "ItemDao.update(room='a', id=1).add(tags={'for ever'})",
         "ItemDao.update_static(room='a').set(topic='kept')",
-        "ItemDao.insert(Item(room='a', id=2, label='y'), ttl=1)",
-        "ItemDao.update(room='a', id=3).set(label='z').ttl(2)",
+        "ItemDao.insert(Item(room='a', id=2, label='y'), ttl=4)",
+        "ItemDao.update(room='a', id=3).set(label='z').ttl(5)",
     ]
     before, after = both.awaiting(keyspace.tables[:-1], writes, query, awaited)
     assert len(before) == 3
